@@ -1,0 +1,61 @@
+/** What each code means for the response, and whether trying again may help. */
+const codes = {
+  /** The store failed: the backend refused, broke off or rejected the call. */
+  ERR_SESSION_STORE: { status: 503, retry: true },
+  /** The store did not answer within `storeTimeout`. */
+  ERR_SESSION_TIMEOUT: { status: 503, retry: true },
+  /** A commit kept losing against others until `storeTimeout` had passed. */
+  ERR_SESSION_CONFLICT: { status: 503, retry: true },
+  /** A stored record could not be understood: foreign, damaged, or sealed with another key. */
+  ERR_SESSION_DECODE: { status: 500, retry: false },
+  /** The session holds something the codec would not bring back as it was. */
+  ERR_SESSION_ENCODE: { status: 500, retry: false },
+  /** The encoded session is larger than `maxBytes`. */
+  ERR_SESSION_TOO_LARGE: { status: 500, retry: false },
+  /** A session id can no longer be delivered, because the response headers have left. */
+  ERR_SESSION_HEADERS_SENT: { status: 500, retry: false },
+} as const
+
+export type SessionErrorCode = keyof typeof codes
+
+const brand = Symbol.for('koa-session-core.error')
+
+/** A failure at run time. Programmer mistakes are a bare `TypeError` instead. */
+export class SessionError extends Error {
+  /** Stable; the message is not. */
+  readonly code: SessionErrorCode
+  /** The HTTP status Koa answers with. */
+  readonly status: number
+  /** Always false: Koa keeps the message from the client. */
+  readonly expose: boolean = false
+  /** Response headers Koa's error handler sends, `Retry-After` (seconds) with every 503. */
+  headers?: Record<string, string | string[]>
+
+  constructor(code: SessionErrorCode, message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause: scrubbed(cause) })
+    this.code = code
+    this.status = codes[code].status
+    if (codes[code].retry) this.headers = { 'Retry-After': '1' }
+    Object.defineProperty(this, brand, { value: true })
+  }
+
+  override get name(): string {
+    return 'SessionError'
+  }
+}
+
+/** Whether `error` is a SessionError, also one of a second installed copy of this package. */
+export function isSessionError(error: unknown): error is SessionError {
+  return typeof error === 'object' && error !== null && brand in error
+}
+
+/** Drivers put commands, values and whole rows into their errors: only name, code and message go on. */
+function scrubbed(cause: unknown): unknown {
+  if (isSessionError(cause)) return cause
+  if (typeof cause !== 'object' || cause === null) return new Error('the store rejected with a value that is no Error')
+  const { name, code, message } = cause as { name?: unknown; code?: unknown; message?: unknown }
+  const copy: Error & { code?: string | number } = new Error(typeof message === 'string' ? message : '')
+  if (typeof name === 'string') Object.defineProperty(copy, 'name', { value: name, configurable: true, writable: true })
+  if (typeof code === 'string' || typeof code === 'number') copy.code = code
+  return copy
+}

@@ -1,0 +1,2 @@
+export { isSessionError, SessionError, type SessionErrorCode } from './errors.js'
+export type { EnumerableStore, SessionRecord, Store, StoreCall, SweepableStore } from './store.js'

@@ -1,0 +1,73 @@
+/**
+ * The state of one session as a store keeps it. The core makes every field; a store gives back exactly what it was
+ * given.
+ */
+export interface SessionRecord {
+  /** Opaque text, any Unicode but never NUL. */
+  readonly data: string
+  /** Epoch milliseconds. From this instant on, by the caller's clock, the session does not exist. */
+  readonly expiresAt: number
+  /** Epoch milliseconds: when the session was last used. */
+  readonly seenAt: number
+  /** Names this exact state. Chosen by the core, new for every write, at most 36 ASCII characters. */
+  readonly version: string
+  /** SHA-256 of whose session it is, 64 lower-case hex characters. */
+  readonly subject?: string
+}
+
+/** What comes with every call. */
+export interface StoreCall {
+  /**
+   * Already aborted: the call rejects with the signal's reason and does nothing. Aborted later: whether the call took
+   * effect is unknown.
+   */
+  readonly signal?: AbortSignal
+}
+
+/**
+ * Where sessions are kept. Keys are 64 lower-case hex characters. Constructing a store does no I/O and starts no timer.
+ * Every method rejects with the driver's own error, and only when the backend fails.
+ */
+export interface Store {
+  /** A short name for errors and events, such as `redis`. */
+  readonly name: string
+
+  /** The live session under `key`, or `undefined`. Rejects only when the backend fails. */
+  read(key: string, call?: StoreCall): Promise<SessionRecord | undefined>
+
+  /**
+   * In one atomic step: check that the live session has version `expected` (`null`: that there is none), and replace
+   * it. Losing is `false`, not an error. When the stored version already is `record.version` the answer is `true`: a
+   * command that a driver sent twice did its work the first time. A record already expired leaves nothing to read.
+   */
+  write(key: string, record: SessionRecord, expected: string | null, call?: StoreCall): Promise<boolean>
+
+  /**
+   * Move the times of the live session that still has version `expected`, and nothing else. `false`: it changed or is
+   * gone.
+   */
+  touch(
+    key: string,
+    times: { readonly seenAt: number; readonly expiresAt: number },
+    expected: string,
+    call?: StoreCall,
+  ): Promise<boolean>
+
+  /** Delete. Resolves also when there is nothing. */
+  destroy(key: string, call?: StoreCall): Promise<void>
+
+  /** Release what this store opened, and only that. Idempotent. */
+  close(): Promise<void>
+}
+
+/** A store whose backend does not remove expired sessions by itself. */
+export interface SweepableStore extends Store {
+  /** Delete expired sessions in bounded batches. Resolves to how many went. */
+  sweep(call?: StoreCall): Promise<number>
+}
+
+/** A store that can list what it holds. */
+export interface EnumerableStore extends Store {
+  /** The keys of live sessions, each once, in no order; with `subject`, of that subject's only. */
+  keys(call?: StoreCall & { readonly subject?: string }): AsyncIterable<string>
+}
