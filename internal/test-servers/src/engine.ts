@@ -1,0 +1,57 @@
+/** The kinds of server there are, in the order they are named everywhere. */
+export const serverKinds = ['redis', 'postgres', 'mysql', 'mongo'] as const
+
+export type ServerKind = (typeof serverKinds)[number]
+
+/** The environment variable that names a server which is there already. */
+export const urlVariables: Readonly<Record<ServerKind, string>> = {
+  redis: 'REDIS_URL',
+  postgres: 'POSTGRES_URL',
+  mysql: 'MYSQL_URL',
+  mongo: 'MONGODB_URL',
+}
+
+/** A server program found on this machine. */
+export interface Engine {
+  /** For people: name and version. */
+  readonly label: string
+  /** Makes the data in `folder`, which is new and private, and says how to run a server on it. */
+  prepare(folder: string, port: number): Promise<Launch>
+}
+
+export interface Launch {
+  readonly url: string
+  readonly command: string
+  readonly args: readonly string[]
+  readonly env?: NodeJS.ProcessEnv
+  readonly uid?: number | undefined
+  readonly gid?: number | undefined
+  /** The quickest end that leaves nothing behind in the system. @default 'SIGKILL' */
+  readonly endSignal?: NodeJS.Signals
+  /** Whether the server on the port takes work now. */
+  ping(port: number): Promise<boolean>
+}
+
+/** How one kind of server is had. */
+export interface Recipe {
+  readonly kind: ServerKind
+  /** Debian packages that bring it. */
+  packages(): Promise<readonly string[]>
+  /** The program on this machine, if it is there. */
+  find(): Promise<Engine | undefined>
+  /** Brings it without the system's packages, if there is such a way. */
+  fetch?(): Promise<Engine | undefined>
+  /** The official image, as a last resort. */
+  readonly docker: DockerImage
+  /** How a person gets it. */
+  readonly advice: string
+}
+
+export interface DockerImage {
+  readonly image: string
+  readonly port: number
+  readonly environment: Readonly<Record<string, string>>
+  readonly args: readonly string[]
+  url(port: number): string
+  ping(port: number): Promise<boolean>
+}

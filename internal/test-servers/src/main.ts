@@ -1,0 +1,120 @@
+// node --import=tsx internal/test-servers/src/main.ts [--only=redis,mysql] -- <command...>
+// Runs a command with the URLs of private servers in its environment, and ends them after it.
+import { spawn } from 'node:child_process'
+import { constants } from 'node:os'
+import { parseArgs } from 'node:util'
+import { type ServerKind, serverKinds, urlVariables } from './engine.js'
+import { guard } from './guard.js'
+import { isCi, startServer, unavailableVariable } from './provide.js'
+import type { TestServer } from './server.js'
+import { ServerUnavailableError, supplies } from './supply.js'
+
+/** How long a command may take to end after it was asked to. */
+const grace = 10_000
+
+const say = (text: string) => process.stderr.write(`test servers: ${text}\n`)
+
+function readArguments(): { kinds: ServerKind[]; command: string; args: string[] } {
+  const end = process.argv.indexOf('--')
+  const [command, ...args] = end < 0 ? [] : process.argv.slice(end + 1)
+  const { values } = parseArgs({ args: process.argv.slice(2, end), options: { only: { type: 'string' } } })
+  const names = values.only?.split(',') ?? serverKinds
+  const kinds = serverKinds.filter(kind => names.includes(kind))
+  if (command === undefined || kinds.length !== names.length) {
+    throw new TypeError(`usage: main.ts [--only=${serverKinds.join(',')}] -- <command...>`)
+  }
+  return { kinds, command, args }
+}
+
+const servers: TestServer[] = []
+const environment: NodeJS.ProcessEnv = { ...process.env }
+
+/** Gives whether all could be had. */
+async function provide(kinds: readonly ServerKind[]): Promise<boolean> {
+  const missing = kinds.filter(kind => !environment[urlVariables[kind]])
+  for (const kind of kinds) if (!missing.includes(kind)) say(`${kind}: as ${urlVariables[kind]} says`)
+  supplies(missing)
+  const unavailable: ServerKind[] = []
+  const start = async (kind: ServerKind) => {
+    try {
+      const server = await startServer(kind)
+      servers.push(server)
+      environment[urlVariables[kind]] = server.url
+      say(`${kind}: ${server.label} on port ${server.port}`)
+    } catch (error) {
+      if (!(error instanceof ServerUnavailableError)) throw error
+      unavailable.push(kind)
+      say(`\n\n${isCi() ? 'FAILED' : 'SKIPPED'}: ${error.message}\n`)
+    }
+  }
+  const results = await Promise.allSettled(missing.map(start))
+  const failed = results.find(result => result.status === 'rejected')
+  if (failed) throw failed.reason
+  if (unavailable.length > 0) environment[unavailableVariable] = unavailable.join()
+  return unavailable.length === 0
+}
+
+const interruption = new AbortController()
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, () => interruption.abort(signal))
+}
+// A parent that was killed cannot say so.
+const parent = process.ppid
+setInterval(() => process.ppid !== parent && interruption.abort('SIGTERM'), 500).unref()
+
+/** Runs the command to its end and gives its exit code. */
+function runCommand(command: string, args: readonly string[]): Promise<number> {
+  return new Promise((resolve, reject) => {
+    // A process group of its own, which a signal reaches once, from here, and which can be killed as a whole.
+    const child = spawn(command, args, { stdio: 'inherit', env: environment, detached: true })
+    let release: (() => void) | undefined
+    const toGroup = (signal: NodeJS.Signals) => {
+      try {
+        process.kill(-(child.pid as number), signal)
+      } catch {
+        // Gone.
+      }
+    }
+    const interrupt = () => {
+      toGroup(interruption.signal.reason)
+      setTimeout(() => toGroup('SIGKILL'), grace).unref()
+    }
+    child.once('spawn', () => {
+      release = guard({ pid: child.pid as number, group: true })
+      if (interruption.signal.aborted) interrupt()
+      else interruption.signal.addEventListener('abort', interrupt)
+    })
+    child.once('error', reject)
+    child.once('exit', (code, signal) => {
+      // What it left running in its group goes with it.
+      toGroup('SIGKILL')
+      release?.()
+      resolve(code ?? 128 + constants.signals[signal ?? 'SIGKILL'])
+    })
+  })
+}
+
+async function main(): Promise<number> {
+  const { kinds, command, args } = readArguments()
+  try {
+    const interrupted = new Promise<'interrupted'>(resolve => {
+      interruption.signal.addEventListener('abort', () => resolve('interrupted'))
+    })
+    const complete = await Promise.race([provide(kinds), interrupted])
+    if (complete === 'interrupted') return 128 + constants.signals[interruption.signal.reason as NodeJS.Signals]
+    if (!complete && isCi()) return 1
+    return await runCommand(command, args)
+  } finally {
+    await Promise.all(servers.map(server => server.end()))
+  }
+}
+
+try {
+  process.exitCode = await main()
+} catch (error) {
+  say(error instanceof Error ? `${error.message}${error.cause ? `\n${error.cause}` : ''}` : String(error))
+  process.exitCode = 1
+}
+// What an interruption left half started is the watchdog's.
+process.exit()

@@ -1,0 +1,39 @@
+import { randomInt } from 'node:crypto'
+import { connect, createServer } from 'node:net'
+
+export const host = '127.0.0.1'
+
+/** Where the real ones live: never used here. */
+export const standardPorts: readonly number[] = [3306, 5432, 6379, 6432, 16379, 26379, 27017, 27018, 27019, 33060]
+
+/** Below the ephemeral range (32768 and up): a client's own port must not land on a server that is down for a moment. */
+const lowest = 10_000
+const beyond = 31_000
+
+export function isFree(port: number): Promise<boolean> {
+  return new Promise(resolve => {
+    const probe = createServer()
+    probe.once('error', () => resolve(false))
+    probe.listen({ port, host, exclusive: true }, () => probe.close(() => resolve(true)))
+  })
+}
+
+export function isOpen(port: number): Promise<boolean> {
+  return new Promise(resolve => {
+    const socket = connect({ port, host })
+    const settle = (open: boolean) => {
+      socket.destroy()
+      resolve(open)
+    }
+    socket.once('connect', () => settle(true))
+    socket.once('error', () => settle(false))
+  })
+}
+
+export async function freePort(): Promise<number> {
+  for (let attempt = 0; attempt < 200; attempt++) {
+    const port = randomInt(lowest, beyond)
+    if (!standardPorts.includes(port) && (await isFree(port))) return port
+  }
+  throw new Error('no free port between 10000 and 31000 on 127.0.0.1')
+}

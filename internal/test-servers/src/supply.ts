@@ -1,0 +1,78 @@
+import { type Engine, type Recipe, type ServerKind, urlVariables } from './engine.js'
+import { canInstall, hasDocker, installPackages } from './install.js'
+import { mongo } from './mongo.js'
+import { mysql } from './mysql.js'
+import { postgres } from './postgres.js'
+import { redis } from './redis.js'
+
+const recipes: Readonly<Record<ServerKind, Recipe>> = { redis, postgres, mysql, mongo }
+
+/** Where servers of one kind come from on this machine: a program, or without one the official image. */
+export interface Supply {
+  readonly recipe: Recipe
+  readonly engine?: Engine
+  readonly label: string
+}
+
+export class ServerUnavailableError extends Error {
+  override readonly name = 'ServerUnavailableError'
+  readonly kind: ServerKind
+
+  constructor(kind: ServerKind, reasons: readonly unknown[]) {
+    const { advice, docker } = recipes[kind]
+    const tried = reasons.map(reason => `\n  tried: ${reason instanceof Error ? reason.message : reason}`)
+    const ways = `${advice}, start Docker (${docker.image}), or set ${urlVariables[kind]} to an empty database`
+    super(`there is no ${kind} server here. To get one: ${ways}${tried.join('')}`)
+    this.kind = kind
+  }
+}
+
+const known = new Map<ServerKind, Promise<Supply>>()
+let installing: Promise<unknown> = Promise.resolve()
+
+/** Finds, installs or fetches what starts these servers; each at most once per process. Never rejects itself. */
+export function supplies(kinds: readonly ServerKind[]): ReadonlyMap<ServerKind, Promise<Supply>> {
+  const unknown = kinds.filter(kind => !known.has(kind))
+  if (unknown.length > 0) {
+    const installed = installOnce(unknown.map(kind => recipes[kind]))
+    for (const kind of unknown) {
+      const supply = obtain(recipes[kind], installed)
+      supply.catch(() => {})
+      known.set(kind, supply)
+    }
+  }
+  return new Map(kinds.map(kind => [kind, known.get(kind) as Promise<Supply>]))
+}
+
+/** Resolves to what went wrong, if anything. */
+function installOnce(wanted: readonly Recipe[]): Promise<unknown> {
+  if (!canInstall()) return Promise.resolve('apt-get: only as root on Debian')
+  // One after the other also when asked for kind by kind.
+  const task = installing
+    .then(() => installPackages(wanted))
+    .then(
+      () => undefined,
+      error => error,
+    )
+  installing = task
+  return task
+}
+
+async function obtain(recipe: Recipe, installed: Promise<unknown>): Promise<Supply> {
+  const reasons: unknown[] = []
+  const attempt = async (find: () => Promise<Engine | undefined>): Promise<Supply | undefined> => {
+    const engine = await find().catch(error => {
+      reasons.push(error)
+      return undefined
+    })
+    return engine && { recipe, engine, label: engine.label }
+  }
+  const found = (await attempt(() => recipe.find())) ?? (await attempt(async () => recipe.fetch?.()))
+  if (found) return found
+  const problem = await installed
+  if (problem) reasons.push(problem)
+  const after = (await attempt(() => recipe.find())) ?? (await attempt(async () => recipe.fetch?.()))
+  if (after) return after
+  if (await hasDocker()) return { recipe, label: `Docker ${recipe.docker.image}` }
+  throw new ServerUnavailableError(recipe.kind, [...reasons, 'docker: no engine answers'])
+}

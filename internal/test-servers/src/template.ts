@@ -1,0 +1,59 @@
+import { createHash, randomUUID } from 'node:crypto'
+import { chown, mkdir, mkdtemp, rename, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { cacheFolder, withLock } from './cache.js'
+import { run } from './run.js'
+
+export interface Owner {
+  readonly uid?: number | undefined
+  readonly gid?: number | undefined
+}
+
+/** A folder of this process's own under the system's temporary one. */
+export async function temporaryFolder(name: string, owner: Owner = {}): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), `koa-session-${name}-`))
+  await give(folder, owner)
+  return folder
+}
+
+export async function give(folder: string, { uid, gid }: Owner): Promise<void> {
+  if (uid !== undefined && gid !== undefined) await chown(folder, uid, gid)
+}
+
+/**
+ * Copies a prepared data folder to `target`; made by `create` the first time. Initialising a database takes seconds, a
+ * copy takes a fraction of one. `key` is all that the result depends on.
+ */
+export async function copyTemplate(
+  key: string,
+  target: string,
+  owner: Owner,
+  create: (folder: string) => Promise<void>,
+): Promise<void> {
+  const name = `data-${createHash('sha256').update(key).digest('hex').slice(0, 16)}`
+  const template = join(cacheFolder, name)
+  const exists = () =>
+    stat(template).then(
+      () => true,
+      () => false,
+    )
+  if (!(await exists())) {
+    await withLock(name, async () => {
+      if (await exists()) return
+      await mkdir(cacheFolder, { recursive: true, mode: 0o700 })
+      // Not made in the cache itself, where another user has no way in.
+      const folder = await temporaryFolder('template', owner)
+      const arriving = `${template}.${randomUUID()}`
+      try {
+        await create(join(folder, 'data'))
+        await run('cp', ['-pR', join(folder, 'data'), arriving])
+        await rename(arriving, template)
+      } finally {
+        await rm(folder, { recursive: true, force: true })
+        await rm(arriving, { recursive: true, force: true })
+      }
+    })
+  }
+  await run('cp', ['-pR', template, target])
+}
