@@ -1,0 +1,211 @@
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type FaultProxy, faultProxy, startServer } from '@koa-session/test-servers'
+import test, { type ExecutionContext } from 'ava'
+import { Redis } from 'ioredis'
+
+/** A server that answers each chunk by the same bytes, and the proxy before it. */
+async function echo(t: ExecutionContext): Promise<{ proxy: FaultProxy; received: string[] }> {
+  const received: string[] = []
+  const server = createServer(socket => {
+    socket.on('error', () => {})
+    socket.on('data', chunk => {
+      received.push(chunk.toString())
+      socket.write(chunk)
+    })
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const proxy = await faultProxy({ target: { host: '127.0.0.1', port: (server.address() as AddressInfo).port } })
+  t.teardown(async () => {
+    await proxy.close()
+    server.close()
+  })
+  return { proxy, received }
+}
+
+async function open(t: ExecutionContext, { host, port }: FaultProxy): Promise<Socket> {
+  const socket = connect({ host, port })
+  t.teardown(() => socket.destroy())
+  await once(socket, 'connect')
+  return socket
+}
+
+/** What the peer answers, or the code of the error the connection ends by. */
+async function ask(socket: Socket, text: string): Promise<string> {
+  socket.write(text)
+  try {
+    return String((await once(socket, 'data'))[0])
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? 'no code'
+  }
+}
+
+const silence = (socket: Socket, text: string) => Promise.race([ask(socket, text), sleep(150, 'silence')])
+
+async function codeOfConnecting({ host, port }: FaultProxy): Promise<string> {
+  const socket = connect({ host, port }).on('data', () => {})
+  try {
+    await once(socket, 'close')
+    return 'closed'
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? 'no code'
+  }
+}
+
+test('pass forwards both ways, and the counters say so', async t => {
+  const { proxy } = await echo(t)
+  const [first, second] = [await open(t, proxy), await open(t, proxy)]
+  t.is(await ask(first, 'a'), 'a')
+  t.is(await ask(second, 'b'), 'b')
+  t.is(proxy.open, 2)
+  first.end()
+  await once(first, 'close')
+  t.is(proxy.open, 1)
+  t.is(proxy.accepted, 2)
+  t.is(proxy.dropped, 0)
+})
+
+test('pass carries more than the buffers hold, in order', async t => {
+  const { proxy } = await echo(t)
+  const socket = await open(t, proxy)
+  const sent = Buffer.alloc(20_000_000, 'the quick brown fox ')
+  const parts: Buffer[] = []
+  const whole = new Promise<void>(resolve => {
+    let length = 0
+    socket.on('data', chunk => {
+      parts.push(chunk)
+      length += chunk.length
+      if (length === sent.length) resolve()
+    })
+  })
+  socket.write(sent)
+  await whole
+  t.true(Buffer.concat(parts).equals(sent))
+})
+
+test('refuse resets what is open and refuses new connections, until it passes', async t => {
+  const { proxy } = await echo(t)
+  const socket = await open(t, proxy)
+  t.is(await ask(socket, 'a'), 'a')
+  const broken = once(socket, 'data')
+  await proxy.refuse()
+  t.is((await t.throwsAsync<NodeJS.ErrnoException>(broken)).code, 'ECONNRESET')
+  t.is(await codeOfConnecting(proxy), 'ECONNREFUSED')
+  await proxy.pass()
+  t.is(await ask(await open(t, proxy), 'b'), 'b')
+})
+
+test('reset resets what is open and each new connection', async t => {
+  const { proxy } = await echo(t)
+  const socket = await open(t, proxy)
+  t.is(await ask(socket, 'a'), 'a')
+  const broken = once(socket, 'data')
+  await proxy.reset()
+  t.is((await t.throwsAsync<NodeJS.ErrnoException>(broken)).code, 'ECONNRESET')
+  t.is(await codeOfConnecting(proxy), 'ECONNRESET')
+  await proxy.pass()
+  t.is(await ask(await open(t, proxy), 'b'), 'b')
+})
+
+test('hang answers nobody, and afterwards resets only connections that lost something', async t => {
+  const { proxy, received } = await echo(t)
+  const [idle, busy] = [await open(t, proxy), await open(t, proxy)]
+  t.is(await ask(idle, 'a'), 'a')
+  t.is(await ask(busy, 'b'), 'b')
+  await proxy.hang()
+  const late = await open(t, proxy)
+  t.is(await silence(busy, 'c'), 'silence')
+  t.is(await silence(late, 'd'), 'silence')
+  t.deepEqual(received, ['a', 'b'])
+  t.is(proxy.open, 3)
+  const broken = [once(busy, 'data'), once(late, 'data')]
+  await proxy.pass()
+  for (const each of await Promise.allSettled(broken)) t.is(each.status, 'rejected')
+  t.is(await ask(idle, 'e'), 'e')
+})
+
+test('delay holds replies back and keeps their order, also when it is switched off meanwhile', async t => {
+  const { proxy } = await echo(t)
+  const socket = await open(t, proxy)
+  await proxy.delay(200)
+  const from = Date.now()
+  t.is(await ask(socket, 'a'), 'a')
+  t.true(Date.now() - from >= 190)
+  let text = ''
+  socket.on('data', chunk => {
+    text += chunk
+  })
+  socket.write('late,')
+  await sleep(50)
+  await proxy.pass()
+  socket.write('early')
+  t.is(text, '')
+  while (text.length < 10) await once(socket, 'data')
+  t.is(text, 'late,early')
+})
+
+test('dropReply lets the request through and resets the connection instead of the reply', async t => {
+  const { proxy, received } = await echo(t)
+  const socket = await open(t, proxy)
+  t.is(await ask(socket, 'a'), 'a')
+  await proxy.dropReply()
+  t.is(await ask(socket, 'b'), 'ECONNRESET')
+  t.deepEqual(received, ['a', 'b'])
+  t.is(proxy.dropped, 1)
+  t.is(await ask(await open(t, proxy), 'c'), 'c')
+})
+
+test('dropReply drops as many replies as it is told, and only those to requests that match', async t => {
+  const { proxy } = await echo(t)
+  await proxy.dropReply({ count: 2, match: request => request.includes('write') })
+  const reader = await open(t, proxy)
+  t.is(await ask(reader, 'read 1'), 'read 1')
+  t.is(await ask(await open(t, proxy), 'write 1'), 'ECONNRESET')
+  t.is(await ask(await open(t, proxy), 'write 2'), 'ECONNRESET')
+  t.is(await ask(await open(t, proxy), 'write 3'), 'write 3')
+  t.is(await ask(reader, 'read 2'), 'read 2')
+  t.is(proxy.dropped, 2)
+})
+
+test('disconnect resets what is open and takes new connections', async t => {
+  const { proxy } = await echo(t)
+  const socket = await open(t, proxy)
+  t.is(await ask(socket, 'a'), 'a')
+  const broken = once(socket, 'data')
+  proxy.disconnect()
+  t.is((await t.throwsAsync<NodeJS.ErrnoException>(broken)).code, 'ECONNRESET')
+  t.is(await ask(await open(t, proxy), 'b'), 'b')
+})
+
+test('a server that is down is a reset for the driver', async t => {
+  const gone = createServer().listen(0, '127.0.0.1')
+  await once(gone, 'listening')
+  const { port } = gone.address() as AddressInfo
+  gone.close()
+  const proxy = await faultProxy({ target: { host: '127.0.0.1', port } })
+  t.teardown(() => proxy.close())
+  t.is(await codeOfConnecting(proxy), 'ECONNRESET')
+})
+
+test('a reply that Redis gave is lost after the command ran', async t => {
+  const server = await startServer('redis')
+  t.teardown(() => server.end())
+  const proxy = await faultProxy({ target: server })
+  t.teardown(() => proxy.close())
+  const client = new Redis(proxy.through(server.url), { maxRetriesPerRequest: 0, retryStrategy: () => 10 })
+  client.on('error', () => {})
+  t.teardown(() => client.disconnect())
+  t.is(await client.incr('count'), 1)
+  await proxy.dropReply({ match: request => request.includes('incr') })
+  await t.throwsAsync(client.incr('count'))
+  t.is(await client.get('count'), '2')
+  t.is(proxy.dropped, 1)
+  await proxy.hang()
+  t.is(await Promise.race([client.get('count').catch(() => 'error'), sleep(150, 'silence')]), 'silence')
+  await proxy.refuse()
+  await t.throwsAsync(client.get('count'))
+  await proxy.pass()
+  await once(client, 'ready')
+  t.is(await client.get('count'), '2')
+})
