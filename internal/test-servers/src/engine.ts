@@ -15,6 +15,8 @@ export const urlVariables: Readonly<Record<ServerKind, string>> = {
 export interface Engine {
   /** For people: name and version. */
   readonly label: string
+  /** The program's full path. */
+  readonly command: string
   /** Makes the data in `folder`, which is new and private, and says how to run a server on it. */
   prepare(folder: string, port: number): Promise<Launch>
 }

@@ -19,8 +19,10 @@ let watchdog: ChildProcessByStdio<Writable, null, null> | undefined
 function send(message: object): void {
   if (watchdog === undefined) {
     const script = fileURLToPath(new URL('watchdog.js', import.meta.url))
+    // Without the options of the test runner, which would only slow it down.
+    const env = { ...process.env, NODE_OPTIONS: '', NODE_V8_COVERAGE: '' }
     // Detached: a Ctrl-C meant for this process must not reach it. Neither it nor its pipe keeps this process alive.
-    watchdog = spawn(process.execPath, [script], { detached: true, stdio: ['pipe', 'ignore', 'ignore'], env: {} })
+    watchdog = spawn(process.execPath, [script], { detached: true, stdio: ['pipe', 'ignore', 'ignore'], env })
     watchdog.unref()
     watchdog.stdin.on('error', () => {})
     ;(watchdog.stdin as Writable & { unref?(): void }).unref?.()

@@ -35,6 +35,7 @@ async function known(name: string): Promise<string[]> {
   return found.includes(name) ? [name] : found.slice(-1)
 }
 
+/** `TEST_SERVERS_INSTALL=0` leaves the machine as it is. */
 export function canInstall(): boolean {
   const isAllowed = process.env.TEST_SERVERS_INSTALL !== '0'
   return isAllowed && process.getuid?.() === 0 && findProgram('apt-get') !== undefined

@@ -50,6 +50,8 @@ async function provide(kinds: readonly ServerKind[]): Promise<boolean> {
   const results = await Promise.allSettled(missing.map(start))
   const failed = results.find(result => result.status === 'rejected')
   if (failed) throw failed.reason
+  // What could be installed is, and what could not will not be in the next process either.
+  environment.TEST_SERVERS_INSTALL = '0'
   if (unavailable.length > 0) environment[unavailableVariable] = unavailable.join()
   return unavailable.length === 0
 }

@@ -31,6 +31,7 @@ async function mongod(): Promise<Engine | undefined> {
   const version = /db version v(\S+)/.exec(await run(command, ['--version']))?.[1]
   return {
     label: `MongoDB ${version} (${command})`,
+    command,
     async prepare(folder, port) {
       const data = join(folder, 'data')
       await mkdir(data)
@@ -57,6 +58,7 @@ async function secantus(): Promise<Engine> {
   const installed = await run(join(environment, 'bin', 'pip'), ['list', '--format=freeze'])
   return {
     label: `SecantusDB ${/^SecantusDB==(\S+)/im.exec(installed)?.[1]} (${command})`,
+    command,
     async prepare(folder, port) {
       // Named, so that it does not go looking for one of the user's.
       const config = join(folder, 'secantusd.toml')

@@ -33,6 +33,7 @@ export const mysql: Recipe = {
     const asUser = isRoot ? ['--user=root'] : []
     return {
       label: `${isMaria ? 'MariaDB' : 'MySQL'} ${version} (${command})`,
+      command,
       async prepare(folder, port) {
         const data = join(folder, 'data')
         await copyTemplate(['mysql', command, text, userInfo().uid].join(), data, {}, async template => {

@@ -5,24 +5,10 @@ import type { Recipe } from './engine.js'
 import { pingPostgres } from './ping.js'
 import { host } from './ports.js'
 import { findProgram, run } from './run.js'
-import { copyTemplate, give, type Owner } from './template.js'
+import { copyTemplate, give, unprivileged } from './template.js'
 
 const password = 'test'
 const url = (port: number) => `postgres://postgres:${password}@${host}:${port}/postgres`
-
-/** PostgreSQL refuses to run as root. */
-async function unprivileged(): Promise<Owner> {
-  if (process.getuid?.() !== 0) return {}
-  for (const name of ['postgres', 'nobody']) {
-    try {
-      const ids = await Promise.all([run('id', ['-u', name]), run('id', ['-g', name])])
-      return { uid: Number(ids[0]), gid: Number(ids[1]) }
-    } catch {
-      // The next one.
-    }
-  }
-  throw new Error('PostgreSQL does not run as root, and there is neither a user "postgres" nor "nobody"')
-}
 
 export const postgres: Recipe = {
   kind: 'postgres',
@@ -37,6 +23,7 @@ export const postgres: Recipe = {
     const version = (await run(command, ['--version'])).trim().split(' ')[2]
     return {
       label: `PostgreSQL ${version} (${command})`,
+      command,
       async prepare(folder, port) {
         const owner = await unprivileged()
         await give(folder, owner)

@@ -30,6 +30,13 @@ export class ServerUnavailableError extends Error {
 const known = new Map<ServerKind, Promise<Supply>>()
 let installing: Promise<unknown> = Promise.resolve()
 
+/** For what is made of a program itself, which an image does not do. */
+export async function localEngine(kind: ServerKind): Promise<{ recipe: Recipe; engine: Engine }> {
+  const supply = await supplies([kind]).get(kind)
+  if (supply?.engine === undefined) throw new ServerUnavailableError(kind, ['only an image is there'])
+  return { recipe: supply.recipe, engine: supply.engine }
+}
+
 /** Finds, installs or fetches what starts these servers; each at most once per process. Never rejects itself. */
 export function supplies(kinds: readonly ServerKind[]): ReadonlyMap<ServerKind, Promise<Supply>> {
   const unknown = kinds.filter(kind => !known.has(kind))
@@ -60,19 +67,16 @@ function installOnce(wanted: readonly Recipe[]): Promise<unknown> {
 
 async function obtain(recipe: Recipe, installed: Promise<unknown>): Promise<Supply> {
   const reasons: unknown[] = []
-  const attempt = async (find: () => Promise<Engine | undefined>): Promise<Supply | undefined> => {
-    const engine = await find().catch(error => {
+  // Only for those that miss something: the others need not wait for the system's packages.
+  if ((await recipe.packages()).length > 0) reasons.push((await installed) ?? [])
+  for (const way of [() => recipe.find(), async () => recipe.fetch?.()]) {
+    try {
+      const engine = await way()
+      if (engine) return { recipe, engine, label: engine.label }
+    } catch (error) {
       reasons.push(error)
-      return undefined
-    })
-    return engine && { recipe, engine, label: engine.label }
+    }
   }
-  const found = (await attempt(() => recipe.find())) ?? (await attempt(async () => recipe.fetch?.()))
-  if (found) return found
-  const problem = await installed
-  if (problem) reasons.push(problem)
-  const after = (await attempt(() => recipe.find())) ?? (await attempt(async () => recipe.fetch?.()))
-  if (after) return after
   if (await hasDocker()) return { recipe, label: `Docker ${recipe.docker.image}` }
-  throw new ServerUnavailableError(recipe.kind, [...reasons, 'docker: no engine answers'])
+  throw new ServerUnavailableError(recipe.kind, [...reasons.flat(), 'docker: no engine answers'])
 }

@@ -21,6 +21,20 @@ export async function give(folder: string, { uid, gid }: Owner): Promise<void> {
   if (uid !== undefined && gid !== undefined) await chown(folder, uid, gid)
 }
 
+/** Whom to run a program as that refuses to run as root. */
+export async function unprivileged(): Promise<Owner> {
+  if (process.getuid?.() !== 0) return {}
+  for (const name of ['postgres', 'nobody']) {
+    try {
+      const ids = await Promise.all([run('id', ['-u', name]), run('id', ['-g', name])])
+      return { uid: Number(ids[0]), gid: Number(ids[1]) }
+    } catch {
+      // The next one.
+    }
+  }
+  throw new Error('it does not run as root, and there is neither a user "postgres" nor "nobody"')
+}
+
 /**
  * Copies a prepared data folder to `target`; made by `create` the first time. Initialising a database takes seconds, a
  * copy takes a fraction of one. `key` is all that the result depends on.

@@ -1,0 +1,144 @@
+import { connect } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type ServerKind, serverKinds, startServer, startServers } from '@koa-session/test-servers'
+import test from 'ava'
+import { Redis } from 'ioredis'
+import { MongoClient } from 'mongodb'
+import { createConnection } from 'mysql2/promise'
+import pg from 'pg'
+import { standardPorts } from '../src/ports.js'
+import { isAlive, processTree } from '../src/processes.js'
+
+/** A driver's connection: writes a value durably and reads it back. */
+interface Driver {
+  put(value: string): Promise<unknown>
+  get(): Promise<unknown>
+  close(): unknown
+}
+
+const drivers: Record<ServerKind, (url: string) => Promise<Driver>> = {
+  async redis(url) {
+    const client = new Redis(url)
+    client.on('error', () => {})
+    return { put: value => client.set('key', value), get: () => client.get('key'), close: () => client.disconnect() }
+  },
+  async postgres(url) {
+    const client = new pg.Client(url)
+    client.on('error', () => {})
+    await client.connect()
+    return {
+      async put(value) {
+        await client.query('create table kept (value text)')
+        await client.query('insert into kept values ($1)', [value])
+      },
+      get: async () => (await client.query('select value from kept')).rows[0].value,
+      close: () => client.end().catch(() => {}),
+    }
+  },
+  async mysql(url) {
+    const client = await createConnection(url)
+    client.on('error', () => {})
+    return {
+      async put(value) {
+        await client.query('create table kept (value text)')
+        await client.execute('insert into kept values (?)', [value])
+      },
+      async get() {
+        const [rows] = await client.query('select value from kept')
+        return (rows as { value: string }[])[0]?.value
+      },
+      close: () => client.destroy(),
+    }
+  },
+  async mongo(url) {
+    const client = new MongoClient(url)
+    const kept = client.db().collection<{ value: string }>('kept')
+    return {
+      put: value => kept.insertOne({ value }, { writeConcern: { w: 'majority', journal: true } }),
+      get: async () => (await kept.findOne())?.value,
+      close: () => client.close(),
+    }
+  },
+}
+
+for (const kind of serverKinds) {
+  test(`${kind}: a private server keeps what it acknowledged over kill -9 and restart, and goes on after a pause`, async t => {
+    const server = await startServer(kind)
+    t.teardown(() => server.end())
+    t.false(standardPorts.includes(server.port))
+    const pids = processTree(server.pid as number)
+    t.true(pids.every(isAlive))
+
+    const first = await drivers[kind](server.url)
+    await first.put('kept')
+    await server.kill()
+    t.deepEqual(pids.filter(isAlive), [])
+    t.is(server.pid, undefined)
+    await first.close()
+
+    await server.restart()
+    const second = await drivers[kind](server.url)
+    t.teardown(() => second.close())
+    t.is(await second.get(), 'kept')
+
+    await server.pause()
+    const reply = second.get()
+    t.is(await Promise.race([reply, sleep(200, 'silence')]), 'silence')
+    await t.notThrowsAsync(
+      new Promise((resolve, reject) => {
+        const socket = connect(server.port, server.host, () => resolve(socket.destroy())).on('error', reject)
+      }),
+      'a paused server still seems to accept',
+    )
+    await server.resume()
+    t.is(await reply, 'kept')
+  })
+
+  test(`${kind}: stop and restart keep port and data; end removes everything, also of a paused server`, async t => {
+    const server = await startServer(kind)
+    t.teardown(() => server.end())
+    const { port } = server
+    const first = await drivers[kind](server.url)
+    await first.put('kept')
+    await first.close()
+    await server.stop()
+    t.is(server.pid, undefined)
+    await server.restart()
+    t.is(server.port, port)
+    const second = await drivers[kind](server.url)
+    t.is(await second.get(), 'kept')
+    await second.close()
+
+    await server.pause()
+    const pids = processTree(server.pid as number)
+    await server.end()
+    await server.end()
+    t.deepEqual(pids.filter(isAlive), [])
+    await t.throwsAsync(server.log(), { code: 'ENOENT' })
+  })
+}
+
+test('startServers starts several kinds, each its own', async t => {
+  const [one, two] = await Promise.all([startServers(['redis', 'postgres']), startServers(['redis'])])
+  t.teardown(() => Promise.all([one.redis.end(), one.postgres.end(), two.redis.end()]))
+  t.deepEqual(Object.keys(one), ['redis', 'postgres'])
+  t.not(one.redis.port, two.redis.port)
+})
+
+test('further arguments reach the server, and one that does not start says why', async t => {
+  const server = await startServer('redis', { args: ['--maxclients', '77'] })
+  t.teardown(() => server.end())
+  const client = new Redis(server.url)
+  t.teardown(() => client.disconnect())
+  t.deepEqual(await client.config('GET', 'maxclients'), ['maxclients', '77'])
+  const error = await t.throwsAsync(startServer('redis', { args: ['--no-such-thing', '1'] }))
+  t.regex(String((error?.cause as Error).message), /no-such-thing/)
+})
+
+test('servers listen on the loopback interface only', async t => {
+  const server = await startServer('postgres', { args: ['-c', 'log_min_messages=info'] })
+  t.teardown(() => server.end())
+  const log = await server.log()
+  t.regex(log, /listening on IPv4 address "127\.0\.0\.1"/)
+  t.notRegex(log, /Unix socket|IPv6|0\.0\.0\.0/)
+})
