@@ -98,7 +98,7 @@ export function dockerMachine(image: DockerImage, port: number): Machine {
       else await docker('kill', '--signal', signal, name)
     },
     async exited() {
-      if (await isRunning()) await docker('wait', name)
+      await docker('wait', name)
     },
     log: () => docker('logs', '--tail', '50', name),
     async dispose() {

@@ -19,7 +19,7 @@ const initSql = [
 
 export const mysql: Recipe = {
   kind: 'mysql',
-  // The core packages bring the programs and no service. Older releases have the version in the name.
+  // The core packages bring the programs and no service.
   packages: async () => (findProgram('mysqld', 'mariadbd') ? [] : ['mariadb-server-core', 'mariadb-client-core']),
   async find() {
     const found = findProgram('mysqld', 'mariadbd')

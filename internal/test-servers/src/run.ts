@@ -1,33 +1,45 @@
 import { spawn } from 'node:child_process'
-import { accessSync, constants, readdirSync } from 'node:fs'
+import { accessSync, closeSync, constants, openSync, readdirSync, readFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
+import { guard } from './guard.js'
 
 export interface RunOptions {
   readonly cwd?: string
   readonly env?: NodeJS.ProcessEnv
   readonly uid?: number | undefined
   readonly gid?: number | undefined
-  readonly input?: string
+  /** A file for its output. Such a command is not ended with this process, nor by a Ctrl-C: it finishes by itself. */
+  readonly log?: string
 }
 
 /** Runs a command to its end and gives its output; rejects with the tail of it when it failed. */
 export function run(command: string, args: readonly string[], options: RunOptions = {}): Promise<string> {
-  const { input, ...rest } = options
+  const { log, cwd, env, uid, gid } = options
+  const file = log === undefined ? undefined : openSync(log, 'w')
+  const child = spawn(command, args, {
+    stdio: ['ignore', file ?? 'pipe', file ?? 'pipe'],
+    detached: file !== undefined,
+    ...(cwd === undefined ? {} : { cwd }),
+    ...(env === undefined ? {} : { env }),
+    ...(uid === undefined ? {} : { uid }),
+    ...(gid === undefined ? {} : { gid }),
+  })
+  if (file !== undefined) closeSync(file)
+  const release = file === undefined && child.pid !== undefined ? guard({ pid: child.pid }) : undefined
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { ...rest, stdio: ['pipe', 'pipe', 'pipe'] } as object)
     let output = ''
     for (const stream of [child.stdout, child.stderr]) {
       stream?.setEncoding('utf8').on('data', text => {
         output += text
       })
     }
-    child.stdin?.on('error', () => {})
-    child.stdin?.end(input ?? '')
     child.once('error', reject)
     child.once('close', (code, signal) => {
-      if (code === 0) resolve(output)
-      else
-        reject(new Error(`${command} ${args.join(' ')}: ${signal ?? `exit ${code}`}\n${output.trim().slice(-2_000)}`))
+      release?.()
+      if (log !== undefined) output = readFileSync(log, 'utf8')
+      if (code === 0) return resolve(output)
+      const end = output.trim().slice(-2_000)
+      reject(new Error(`${command} ${args.join(' ')}: ${signal ?? `exit ${code}`}\n${end}`))
     })
   })
 }

@@ -97,11 +97,10 @@ function testServer(
   let ended: Promise<void> | undefined
 
   async function stop(signal: NodeJS.Signals = 'SIGTERM') {
-    const gone = machine.exited()
     await machine.signal(signal)
     // A paused process takes no other signal before it goes on.
     if (signal !== 'SIGKILL' && supply.engine) await machine.signal('SIGCONT')
-    await gone
+    await machine.exited()
   }
 
   async function end() {

@@ -1,0 +1,97 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import {
+  faultProxy,
+  startPgbouncer,
+  startRedisCluster,
+  startRedisSentinel,
+  startServer,
+  type TestServer,
+} from '@koa-session/test-servers'
+import test from 'ava'
+import { Cluster, Redis } from 'ioredis'
+import pg from 'pg'
+import { isAlive, processTree } from '../src/processes.js'
+
+const pidsOf = (servers: readonly TestServer[]) => servers.flatMap(server => processTree(server.pid as number))
+
+test('a Redis Cluster has three masters, survives the end of one, and keeps what its replica had', async t => {
+  const cluster = await startRedisCluster()
+  t.teardown(() => cluster.end())
+  t.is(cluster.nodes.length, 6)
+  const pids = pidsOf(cluster.nodes)
+  const masters = await cluster.masters()
+  t.deepEqual(masters, cluster.nodes.slice(0, 3))
+
+  const client = new Cluster(cluster.nodes.map(({ host, port }) => ({ host, port })))
+  client.on('error', () => {})
+  t.teardown(() => client.disconnect())
+  const keys = Array.from({ length: 30 }, (_, index) => `key ${index}`)
+  for (const key of keys) await client.set(key, key)
+  for (const master of masters) {
+    const direct = new Redis(master.port)
+    t.true((await direct.dbsize()) > 0, 'each master has a share')
+    await direct.wait(1, 5_000)
+    direct.disconnect()
+  }
+
+  await masters[0]?.kill()
+  while ((await cluster.masters()).length < 3) await sleep(50)
+  t.true((await cluster.masters()).includes(cluster.nodes[3] as TestServer), 'the replica of the first master')
+  for (const key of keys) t.is(await client.get(key), key)
+  await masters[0]?.restart()
+  while ((await cluster.masters()).length !== 3) await sleep(50)
+  t.false((await cluster.masters()).includes(masters[0] as TestServer), 'the old master comes back as a replica')
+
+  await cluster.end()
+  t.deepEqual(pids.filter(isAlive), [])
+})
+
+test('sentinels make the replica the master, and a driver that asks them follows', async t => {
+  const group = await startRedisSentinel()
+  t.teardown(() => group.end())
+  const pids = pidsOf([...group.servers, ...group.sentinels])
+  t.is(pids.length, 5)
+  const [master, replica] = group.servers
+  t.is(await group.master(), master)
+
+  const client = new Redis({ sentinels: group.sentinels.map(({ host, port }) => ({ host, port })), name: group.name })
+  client.on('error', () => {})
+  t.teardown(() => client.disconnect())
+  await client.set('key', 'kept')
+  await client.wait(1, 5_000)
+  await master.kill()
+  while ((await group.master()) !== replica) await sleep(50)
+  t.is(await client.get('key'), 'kept')
+  t.is(client.stream.remotePort, replica.port)
+
+  await group.end()
+  t.deepEqual(pids.filter(isAlive), [])
+})
+
+test('PgBouncer hands a server connection from client to client after each transaction', async t => {
+  const postgres = await startServer('postgres')
+  t.teardown(() => postgres.end())
+  const bouncer = await startPgbouncer({ postgres, settings: { default_pool_size: 1 } })
+  t.teardown(() => bouncer.end())
+  const proxy = await faultProxy({ target: bouncer })
+  t.teardown(() => proxy.close())
+
+  const connected = async (url: string) => {
+    const client = new pg.Client(url)
+    client.on('error', () => {})
+    t.teardown(() => client.end().catch(() => {}))
+    await client.connect()
+    return client
+  }
+  const [one, two] = [await connected(bouncer.url), await connected(proxy.through(bouncer.url))]
+  const backend = async (client: pg.Client) => (await client.query('select pg_backend_pid() as pid')).rows[0].pid
+  t.is(await backend(one), await backend(two))
+
+  await one.query(`create role alice login password 'secret'`)
+  const url = new URL(bouncer.url)
+  url.username = 'alice'
+  url.password = 'secret'
+  t.is((await (await connected(url.href)).query('select current_user as name')).rows[0].name, 'alice')
+  url.password = 'wrong'
+  await t.throwsAsync(connected(url.href))
+})

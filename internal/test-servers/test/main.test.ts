@@ -1,0 +1,275 @@
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { serverKinds, urlVariables } from '@koa-session/test-servers'
+import test, { type ExecutionContext } from 'ava'
+import { withLock } from '../src/cache.js'
+import { isAlive, processTree } from '../src/processes.js'
+import { findProgram } from '../src/run.js'
+
+const source = (path: string) => fileURLToPath(new URL(path, import.meta.url))
+const main = source('../src/main.ts')
+const nodeOptions = ['--import=tsx', '--conditions=@koa-session/source']
+
+/** Prints one line when it runs, and then waits to be ended. */
+const waiting = [process.execPath, '-e', `console.log('running'); setInterval(() => {}, 1000)`]
+
+interface World {
+  /** The system's temporary folder of what is started. */
+  readonly folder: string
+  node(script: string, args: readonly string[], more?: NodeJS.ProcessEnv): ChildProcessWithoutNullStreams
+  /** The folders of servers that are there. */
+  left(): Promise<string[]>
+}
+
+async function world(t: ExecutionContext): Promise<World> {
+  const folder = await mkdtemp(join(tmpdir(), 'koa-session-main-'))
+  // PostgreSQL does not run as root: its user has to get in.
+  await chmod(folder, 0o755)
+  t.teardown(() => rm(folder, { recursive: true, force: true }))
+  const clean = Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !/_URL$|^TEST_SERVERS|^CI$/.test(name)),
+  )
+  return {
+    folder,
+    node(script, args, more = {}) {
+      const env = { ...clean, TMPDIR: folder, ...more }
+      const child = spawn(process.execPath, [...nodeOptions, script, ...args], { env })
+      t.teardown(() => child.kill('SIGKILL'))
+      return child
+    },
+    left: async () => (await readdir(folder)).filter(name => name.startsWith('koa-session-')),
+  }
+}
+
+async function outcome(child: ChildProcessWithoutNullStreams) {
+  let stdout = ''
+  let stderr = ''
+  child.stdout.on('data', chunk => {
+    stdout += chunk
+  })
+  child.stderr.on('data', chunk => {
+    stderr += chunk
+  })
+  const [code, signal] = await once(child, 'close')
+  return { code, signal, stdout, stderr }
+}
+
+async function firstLine(child: ChildProcessWithoutNullStreams): Promise<string> {
+  let text = ''
+  while (!text.includes('\n')) text += (await once(child.stdout, 'data'))[0]
+  return text.slice(0, text.indexOf('\n'))
+}
+
+async function nothingIsLeft(t: ExecutionContext, pids: readonly number[], { left }: World): Promise<void> {
+  const deadline = Date.now() + 10_000
+  while ((pids.some(isAlive) || (await left()).length > 0) && Date.now() < deadline) await sleep(20)
+  t.deepEqual(pids.filter(isAlive), [])
+  t.deepEqual(await left(), [])
+}
+
+test('a command gets the URLs of all four, its output and exit code come through, and nothing is left', async t => {
+  const here = await world(t)
+  const names = Object.values(urlVariables)
+  const script = `console.log(JSON.stringify(${JSON.stringify(names)}.map(name => process.env[name])), process.argv[1])
+    console.error('to stderr')
+    process.stdin.on('data', text => console.log(String(text))).on('end', () => process.exit(7))`
+  const child = here.node(main, ['--', process.execPath, '-e', script, 'an argument'])
+  child.stdin.end('from stdin')
+  const pids = await new Promise<number[]>(resolve => {
+    child.stdout.once('data', () => resolve(processTree(child.pid as number)))
+  })
+  t.true(pids.length > 2 + serverKinds.length, 'the four servers are among them')
+  const { code, stdout, stderr } = await outcome(child)
+  t.is(code, 7)
+  t.is(stdout, 'from stdin\n')
+  t.regex(stderr, /to stderr/)
+  for (const kind of serverKinds) t.regex(stderr, new RegExp(`test servers: ${kind}: .+ on port \\d+`))
+  await nothingIsLeft(t, pids, here)
+})
+
+for (const [signal, kinds, expected] of [
+  ['SIGINT', 'redis', 130],
+  ['SIGTERM', 'redis', 143],
+  ['SIGKILL', 'redis,postgres', null],
+] as const) {
+  test(`${signal} ends the command and every server and leaves no folder`, async t => {
+    const here = await world(t)
+    const child = here.node(main, [`--only=${kinds}`, '--', ...waiting])
+    t.is(await firstLine(child), 'running')
+    const pids = processTree(child.pid as number)
+    t.is((await here.left()).length, kinds.split(',').length)
+    child.kill(signal)
+    t.is((await outcome(child)).code, expected)
+    await nothingIsLeft(t, pids, here)
+  })
+}
+
+test('an interruption while the servers start leaves nothing', async t => {
+  const here = await world(t)
+  const child = here.node(main, ['--', ...waiting])
+  while ((await here.left()).length === 0) await sleep(5)
+  const pids = processTree(child.pid as number)
+  child.kill('SIGINT')
+  const { code, stdout } = await outcome(child)
+  t.is(code, 130)
+  t.is(stdout, '')
+  await nothingIsLeft(t, pids, here)
+})
+
+test('when the parent dies, so does everything it began', async t => {
+  const here = await world(t)
+  const parent = source('./fixtures/parent.js')
+  const child = here.node(parent, [...nodeOptions, main, '--only=redis', '--', ...waiting])
+  t.is(await firstLine(child), 'running')
+  const pids = processTree(child.pid as number)
+  t.true(pids.length >= 4)
+  child.kill('SIGKILL')
+  await nothingIsLeft(t, pids, here)
+})
+
+for (const [kind, way, expected] of [
+  ['redis', 'exit', 3],
+  ['redis', 'throw', 1],
+  ['redis', 'nothing', 0],
+  ['postgres', 'wait', null],
+] as const) {
+  test(`a process that started ${kind} itself and ends by ${way} leaves nothing`, async t => {
+    const here = await world(t)
+    const child = here.node(source('./fixtures/life.ts'), [kind, way])
+    const pid = Number((await firstLine(child)).split(' ')[0])
+    const pids = processTree(pid)
+    if (way === 'wait') {
+      t.true(isAlive(pid))
+      child.kill('SIGKILL')
+    }
+    t.is((await outcome(child)).code, expected)
+    await nothingIsLeft(t, pids, here)
+  })
+}
+
+test('a URL in the environment is used as it is, and nothing is started for it', async t => {
+  const here = await world(t)
+  const print = [process.execPath, '-p', 'process.env.REDIS_URL']
+  const child = here.node(main, ['--only=redis', '--', ...print], { REDIS_URL: 'redis://127.0.0.1:1/3' })
+  const { code, stdout, stderr } = await outcome(child)
+  t.is(code, 0)
+  t.is(stdout, 'redis://127.0.0.1:1/3\n')
+  t.regex(stderr, /redis: as REDIS_URL says/)
+})
+
+test('a server that cannot be had is skipped loudly, with how to get it', async t => {
+  const here = await world(t)
+  const bare = { PATH: here.folder, TEST_SERVERS_INSTALL: '0' }
+  const shared = source('./fixtures/shared.ts')
+  const child = here.node(main, ['--only=redis', '--', process.execPath, ...nodeOptions, shared], bare)
+  const { code, stdout, stderr } = await outcome(child)
+  t.is(code, 0)
+  t.is(stdout, 'undefined\n')
+  t.regex(stderr, /SKIPPED: there is no redis server here\. To get one: install redis-server .+ or set REDIS_URL/)
+})
+
+test('a server that cannot be had is a failure under CI, and the command does not run', async t => {
+  const here = await world(t)
+  const bare = { PATH: here.folder, TEST_SERVERS_INSTALL: '0', CI: 'true' }
+  const child = here.node(main, ['--only=redis', '--', process.execPath, '-p', '"ran"'], bare)
+  const { code, stdout, stderr } = await outcome(child)
+  t.is(code, 1)
+  t.is(stdout, '')
+  t.regex(stderr, /FAILED: there is no redis server here/)
+  const shared = await outcome(here.node(source('./fixtures/shared.ts'), [], bare))
+  t.is(shared.code, 1)
+  t.regex(shared.stderr, /ServerUnavailableError: there is no redis server here/)
+})
+
+test('a wrong command line says how it is meant', async t => {
+  const here = await world(t)
+  for (const args of [['true'], ['--only=oracle', '--', 'true']]) {
+    const { code, stderr } = await outcome(here.node(main, args))
+    t.is(code, 1)
+    t.regex(stderr, /usage: main\.ts/)
+  }
+  t.is((await outcome(here.node(main, ['--only=redis', '--', 'no-such-command']))).code, 1)
+})
+
+for (const way of ['end', 'exit']) {
+  test(`without a program and with Docker, a container is run, killed, paused and removed, also at ${way}`, async t => {
+    const here = await world(t)
+    const bin = join(here.folder, 'bin')
+    await mkdir(bin)
+    const fake = [process.execPath, source('./fixtures/fake-docker.js'), here.folder, findProgram('redis-server')]
+    await writeFile(join(bin, 'docker'), `#!/bin/sh\nexec ${fake.join(' ')} "$@"\n`, { mode: 0o755 })
+    const bare = { PATH: bin, TEST_SERVERS_INSTALL: '0' }
+    const { code, stdout, stderr } = await outcome(here.node(source('./fixtures/docker.ts'), [way], bare))
+    t.is(code, 0, stderr)
+    t.regex(stdout, /^Docker redis:7, pid undefined, redis:\/\/127\.0\.0\.1:\d+\n$/)
+    const calls = async () => (await readFile(join(here.folder, 'calls'), 'utf8')).trim().split('\n')
+    const deadline = Date.now() + 5_000
+    while (!(await calls()).some(call => call.startsWith('rm ')) && Date.now() < deadline) await sleep(20)
+    const words = (await calls()).map(call => call.split(' ')[0]).filter(word => word !== 'inspect')
+    const ending = way === 'end' ? ['kill', 'wait', 'rm'] : ['rm']
+    t.deepEqual(words, [
+      'version',
+      'run',
+      'pause',
+      'unpause',
+      'kill',
+      'wait',
+      'start',
+      'kill',
+      'wait',
+      'start',
+      ...ending,
+    ])
+    const run = (await calls()).find(call => call.startsWith('run ')) ?? ''
+    t.regex(run, /--publish 127\.0\.0\.1:\d+:6379 redis:7 redis-server --appendonly yes/)
+    await nothingIsLeft(t, [], here)
+  })
+}
+
+test('a lock is held by one at a time, and taken over from an owner that died', async t => {
+  const here = await world(t)
+  const name = `test-${process.pid}`
+  let inside = 0
+  const results = await Promise.all(
+    Array.from({ length: 4 }, (_, index) =>
+      withLock(name, async () => {
+        t.is(++inside, 1)
+        await sleep(10)
+        inside--
+        return index
+      }),
+    ),
+  )
+  t.deepEqual(results, [0, 1, 2, 3])
+  const child = here.node(source('./fixtures/lock.ts'), [name])
+  t.is(await firstLine(child), 'locked')
+  let isEntered = false
+  const entering = withLock(name, async () => {
+    isEntered = true
+  })
+  await sleep(300)
+  t.false(isEntered)
+  child.kill('SIGKILL')
+  await entering
+  t.true(isEntered)
+  await t.throwsAsync(
+    withLock(name, () => Promise.reject(new Error('given on'))),
+    { message: 'given on' },
+  )
+  t.is(await withLock(name, async () => 'free again'), 'free again')
+})
+
+test('a fresh template is made once, whoever comes first', async t => {
+  const here = await world(t)
+  const cache = { XDG_CACHE_HOME: here.folder }
+  const life = source('./fixtures/life.ts')
+  const children = [here.node(life, ['postgres', 'exit'], cache), here.node(life, ['postgres', 'exit'], cache)]
+  for (const { code } of await Promise.all(children.map(outcome))) t.is(code, 3)
+  const made = await readdir(join(here.folder, 'koa-session-test-servers'))
+  t.is(made.length, 1, made.join())
+})
