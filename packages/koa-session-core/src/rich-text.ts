@@ -63,8 +63,12 @@ const shapeOf = (record: object) => ({
   kind: Object.getPrototypeOf(record) === null ? ('null-proto' as const) : ('plain' as const),
   keys: Object.keys(record).map(key => (/^~*__proto__$/.test(key) ? `~${key}` : key)),
 })
-const nameOf = (key: string | number) => (/^~+__proto__$/.test(`${key}`) ? `${key}`.slice(1) : key)
-const get = (holder: object, key: string | number): unknown => Reflect.get(holder, nameOf(key))
-const set = (holder: object, key: string | number, value: unknown): void => {
-  Object.defineProperty(holder, nameOf(key), { value, writable: true, enumerable: true, configurable: true })
+const nameOf = (key: string | number) => (typeof key === 'string' && /^~+__proto__$/.test(key) ? key.slice(1) : key)
+const get = (holder: Record<PropertyKey, unknown>, key: string | number): unknown => holder[nameOf(key)]
+const set = (holder: Record<PropertyKey, unknown>, key: string | number, value: unknown): void => {
+  const name = nameOf(key)
+  // What a prototype has under that name must neither be called nor hinder.
+  if (name in holder)
+    Object.defineProperty(holder, name, { value, writable: true, enumerable: true, configurable: true })
+  else holder[name] = value
 }
