@@ -120,7 +120,7 @@ export const enumerationCases: Case[] = [
       const store = await world.openEnumerable()
       const subject = newKey()
       const records = new Map<string, SessionRecord>()
-      for (let n = 0; n < 40; n++) {
+      for (let n = 0; n < 25; n++) {
         const key = newKey()
         records.set(key, await created(store, key, newRecord({ subject })))
       }
@@ -128,13 +128,12 @@ export const enumerationCases: Case[] = [
       for (const call of [{}, { subject }]) {
         const found: string[] = []
         for await (const key of store.keys(call)) {
-          const other = pick(keys, found.push(key) * 7)
-          for (const each of [key, other]) {
+          const [other, passing] = [pick(keys, found.push(key) * 7), newKey()]
+          const rewriting = [...new Set([key, other])].map(async each => {
             const stored = records.get(each)
             if (stored) records.set(each, await replaced(store, each, stored, newRecord({ subject })))
-          }
-          const passing = newKey()
-          await created(store, passing, newRecord({ subject }))
+          })
+          await Promise.all([...rewriting, created(store, passing, newRecord({ subject }))])
           await store.destroy(passing)
         }
         const lasting = found.filter(key => records.has(key))

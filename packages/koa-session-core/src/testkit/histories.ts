@@ -57,11 +57,14 @@ interface Memory {
   lastWrite: StoreAction | undefined
 }
 
+/** How often what is drawn. */
+const kinds = 'read read read write write write touch touch again end destroy'.split(' ')
+
 function nextAction(random: Random, now: number, version: string, { seen, past, lastWrite }: Memory): StoreAction {
   const stale = past.length > 0 && random(4) === 0 ? pick(past, random(past.length)) : seen
   const times = { seenAt: now + random(1_000), expiresAt: now + 60_000 + random(1_000) }
   const record = { data: `data of ${version}`, version, ...times, ...(random(2) && { subject: '5'.repeat(64) }) }
-  switch (pick(['read', 'read', 'write', 'write', 'write', 'touch', 'touch', 'again', 'end', 'destroy'], random(10))) {
+  switch (pick(kinds, random(kinds.length))) {
     case 'write':
       return { method: 'write', record, expected: stale }
     case 'touch':
@@ -107,8 +110,8 @@ function told({ client, call, result, began, ended }: Operation<StoreAction, Sto
 }
 
 const clients = 4
-const rounds = 12
-const actionsOfEach = 8
+const rounds = 16
+const actionsOfEach = 10
 
 export const historyCases: Case[] = [
   {

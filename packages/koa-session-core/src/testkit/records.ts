@@ -89,7 +89,12 @@ export const recordCases: Case[] = [
       const store = await world.open()
       const key = newKey()
       let stored = await created(store, key, newRecord({ version: '1' }))
-      for (const version of ['0e0', `'"\\%_$*?{}[]()<>;:,.!#&|^~ +-=/\`@ 0`, 'f47ac10b-58cc-4372-a567-0e02b2c3d479']) {
+      for (const version of [
+        '1e3',
+        '007',
+        `'"\\%_$*?{}[]()<>;:,.!#&|^~ +-=/\`@ 0`,
+        'f47ac10b-58cc-4372-a567-0e02b2c3d479',
+      ]) {
         stored = await replaced(store, key, stored, newRecord({ version }))
         await holds(store, key, stored, 'The version comes back as it was written')
         const times = { seenAt: stored.seenAt + 1, expiresAt: stored.expiresAt + 1 }
