@@ -97,9 +97,7 @@ for (const [title, value, text] of kept) {
   })
 }
 
-class Cart {
-  static name2 = 'Cart'
-}
+class Cart {}
 const detached = new ArrayBuffer(1)
 structuredClone(detached, { transfer: [detached] })
 
@@ -121,6 +119,21 @@ const refused: [title: string, value: unknown, kind: string][] = [
   ['A Uint8Array with extra properties', Object.assign(new Uint8Array(1), { a: 1 }), 'an instance of Uint8Array that'],
   ['A Uint8Array over a part of its buffer', new Uint8Array(4).subarray(1), 'an instance of Uint8Array that would'],
   ['A RegExp with a lastIndex', Object.assign(/a/g, { lastIndex: 1 }), 'an instance of RegExp that would'],
+  [
+    'A view of another class',
+    Object.setPrototypeOf(new Uint8Array(1), Int8Array.prototype),
+    'an instance of Int8Array',
+  ],
+  ['A view over uneven bytes', new Uint16Array(new ArrayBuffer(3), 0, 1), 'an instance of Uint16Array that would'],
+  ['A view of shared memory', new Uint8Array(new SharedArrayBuffer(1)), 'an instance of Uint8Array that would'],
+  ['A Buffer of shared memory', Buffer.from(new SharedArrayBuffer(1)), 'an instance of Buffer that would'],
+  [
+    'A resizable ArrayBuffer',
+    Reflect.construct(ArrayBuffer, [1, { maxByteLength: 2 }]),
+    'an instance of ArrayBuffer that',
+  ],
+  ['A Map made without new', Object.create(Map.prototype), 'an instance of Map that would'],
+  ['An array made without new', Object.setPrototypeOf({ length: 0 }, Array.prototype), 'an instance of Array'],
   ['A detached ArrayBuffer', detached, 'what throws when it is read'],
   ['An array with extra properties', Object.assign([1], { secret: 'hunter2' }), 'an array with extra properties'],
   ['A symbol key', { [Symbol('hunter2')]: 1 }, 'a property named by a symbol'],
