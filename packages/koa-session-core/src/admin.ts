@@ -3,7 +3,6 @@ import { commit } from './commit.js'
 import type { CookieTransport } from './cookie.js'
 import { isId, isKey, sha256 } from './id.js'
 import { isLive } from './ledger.js'
-import { show } from './options.js'
 import type { Runtime } from './runtime.js'
 import { assign, type Session, type SessionData } from './session.js'
 import type { EnumerableStore } from './store.js'
@@ -55,7 +54,7 @@ export function admin(runtime: Runtime, sweeper: Sweeper): Admin {
   async function* keysOf(subject: string): AsyncGenerator<string> {
     if (!options.subjectOf) throw new TypeError('list and revokeAll need the option subject')
     if (!('keys' in options.store)) throw new TypeError(`store ${options.store.name} cannot list sessions`)
-    if (typeof subject !== 'string') throw new TypeError(`subject must be a string, got ${show(subject)}`)
+    if (typeof subject !== 'string') throw new TypeError(`subject must be a string, got ${typeof subject}`)
     const keys = (options.store as EnumerableStore).keys({ subject: sha256(subject) })[Symbol.asyncIterator]()
     try {
       for (;;) {
@@ -70,6 +69,9 @@ export function admin(runtime: Runtime, sweeper: Sweeper): Admin {
 
   return {
     async create(data) {
+      if (typeof data !== 'object' || data === null || Array.isArray(data) || Object.keys(data).length === 0) {
+        throw new TypeError('create(data): data must be an object that holds something; an empty session is not stored')
+      }
       const visit = new Visit(runtime, undefined, true)
       assign(visit.session, data)
       await commit(runtime, visit.entry, { deadline: store.deadline() })
@@ -100,11 +102,15 @@ export function admin(runtime: Runtime, sweeper: Sweeper): Admin {
     },
 
     async revoke(key) {
-      if (!isKey(key)) throw new TypeError(`revoke(key): key must be 64 lower-case hex characters, got ${show(key)}`)
+      // The value is not shown: it may be an id.
+      if (!isKey(key)) throw new TypeError('revoke(key): key must be 64 lower-case hex characters')
       await ledger.end(key, undefined, store.deadline())
     },
 
     async revokeAll(subject, { except } = {}) {
+      if (except !== undefined && !isKey(except)) {
+        throw new TypeError('revokeAll(): except must be a key, 64 lower-case hex characters')
+      }
       let count = 0
       for (let found = 1; found > 0; count += found) {
         // Again until nothing is found: a session that changed its id meanwhile may have been passed over.

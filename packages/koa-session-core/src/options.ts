@@ -116,6 +116,8 @@ const names = new Set([
   ...['encryptionKeys', 'storeTimeout', 'storeFailure', 'maxBytes', 'sweepInterval', 'onError'],
 ])
 
+const headerNames = /^[\w!#$%&'*+.^`|~-]+( *, *[\w!#$%&'*+.^`|~-]+)*$/
+
 /** The longest term in milliseconds, about 300 years: any later moment is still a safe integer and a valid Date. */
 const longest = 1e13
 /** The longest delay a Node timer can keep. */
@@ -123,44 +125,52 @@ const longestTimer = 2 ** 31 - 1
 
 export function resolveOptions(options: SessionOptions): ResolvedOptions {
   checkNames('session()', options, names)
-  const idleTimeout = time('idleTimeout', options.idleTimeout ?? 3_600_000, 1, longest)
-  const absoluteTimeout = options.absoluteTimeout ?? 86_400_000
+  const { idleTimeout = 3_600_000, absoluteTimeout = 86_400_000, maxAge = 'session', storeTimeout = 5_000 } = options
+  const { storeFailure = 'reject', maxBytes = 1_048_576, sweepInterval = 300_000 } = options
+  const { store, codec, encryptionKeys, subject, transport, onError } = options
+  time('idleTimeout', idleTimeout, 1, longest)
   if (absoluteTimeout !== Number.POSITIVE_INFINITY) time('absoluteTimeout', absoluteTimeout, 1, longest, ' or Infinity')
-  const touchInterval = options.touchInterval ?? Math.min(Math.floor(idleTimeout / 10), 60_000)
+  const { touchInterval = Math.min(Math.floor(idleTimeout / 10), 60_000) } = options
   time('touchInterval', touchInterval, 0, longest)
   if (touchInterval >= idleTimeout) fail('touchInterval', 'must be less than idleTimeout', touchInterval)
-  const { maxAge = 'session', storeFailure = 'reject', encryptionKeys, subject, transport, onError } = options
-  checkMaxAge('maxAge', maxAge)
+  checkMaxAge('session(): option maxAge', maxAge)
   if (storeFailure !== 'reject' && storeFailure !== 'anonymous') {
     fail('storeFailure', "must be 'reject' or 'anonymous'", storeFailure)
   }
   for (const [name, value] of Object.entries({ subject, onError })) {
     if (value !== undefined && typeof value !== 'function') fail(name, 'must be a function', value)
   }
-  if (options.store !== undefined) methods('store', options.store, ['read', 'write', 'touch', 'destroy', 'close'])
-  if (options.store !== undefined && typeof options.store.name !== 'string') {
-    fail('store', 'must have a name', options.store)
+  if (store !== undefined) {
+    const abilities = ['sweep', 'keys'].filter(ability => ability in Object(store))
+    methods('store', store, ['read', 'write', 'touch', 'destroy', 'close', ...abilities])
+    if (typeof store.name !== 'string') fail('store', 'must have a name', store)
   }
-  if (options.codec !== undefined) methods('codec', options.codec, ['stringify', 'parse'])
-  if (transport !== undefined) methods('transport', transport, ['read', 'write'])
+  if (codec !== undefined) methods('codec', codec, ['stringify', 'parse'])
+  if (transport !== undefined) {
+    methods('transport', transport, ['read', 'write'])
+    const vary: unknown = transport.vary
+    if (vary !== undefined && !(typeof vary === 'string' && headerNames.test(vary))) {
+      fail('transport', 'must have as vary, if any, header names separated by commas', vary)
+    }
+  }
   if (transport !== undefined && options.cookie !== undefined) {
     fail('cookie', 'has no effect beside transport: give one of the two', options.cookie)
   }
   return {
-    store: options.store ?? memoryStore(),
-    isDefaultStore: options.store === undefined,
+    store: store ?? memoryStore(),
+    isDefaultStore: store === undefined,
     transport: transport ?? cookieTransport(options.cookie),
     idleTimeout,
     absoluteTimeout,
     touchInterval,
     maxAge,
     subjectOf: subject && hashed(subject),
-    codec: options.codec ?? jsonCodec(),
+    codec: codec ?? jsonCodec(),
     seal: encryptionKeys === undefined ? noSeal : encryption(checkedKeys(encryptionKeys)),
-    storeTimeout: time('storeTimeout', options.storeTimeout ?? 5_000, 1, longestTimer),
+    storeTimeout: time('storeTimeout', storeTimeout, 1, longestTimer),
     storeFailure,
-    maxBytes: time('maxBytes', options.maxBytes ?? 1_048_576, 1, Number.MAX_SAFE_INTEGER, '', 'bytes'),
-    sweepInterval: time('sweepInterval', options.sweepInterval ?? 300_000, 0, longestTimer),
+    maxBytes: time('maxBytes', maxBytes, 1, Number.MAX_SAFE_INTEGER, '', 'bytes'),
+    sweepInterval: time('sweepInterval', sweepInterval, 0, longestTimer),
     onError,
   }
 }
@@ -170,14 +180,16 @@ function hashed(subject: (data: SessionData) => string | undefined): (data: Sess
     const whose: unknown = subject(data)
     if (whose === undefined) return undefined
     if (typeof whose === 'string' && whose !== '') return sha256(whose)
-    throw new TypeError(`session(): option subject must return a non-empty string or undefined, got ${show(whose)}`)
+    const got = whose === '' ? 'an empty string' : typeof whose
+    throw new TypeError(`session(): option subject must return a non-empty string or undefined, it returned ${got}`)
   }
 }
 
 function checkedKeys(keys: readonly (string | Uint8Array)[]): readonly (string | Uint8Array)[] {
   const good = (key: unknown) =>
     (key instanceof Uint8Array && key.length === 32) || (typeof key === 'string' && key.length >= 32)
-  if (Array.isArray(keys) && keys.length > 0 && keys.every(good)) return keys
+  // A copy, because `every` passes over the holes of a sparse array.
+  if (Array.isArray(keys) && keys.length > 0 && [...keys].every(good)) return keys
   const rule = 'must be an array of keys, each 32 bytes or a passphrase of 32 or more characters'
   throw new TypeError(`session(): option encryptionKeys ${rule} (the value is not shown)`)
 }
@@ -195,7 +207,7 @@ export function checkNames(where: string, options: unknown, known: ReadonlySet<s
   }
   for (const [name, value] of Object.entries(options)) {
     if (known.has(name)) continue
-    const shown = name === 'encryptionKeys' ? '' : `, got ${show(value)}`
+    const shown = /key|secret|pass/i.test(name) ? '' : `, got ${show(value)}`
     throw new TypeError(`${where} has no option ${name}${shown}; it has ${[...known].join(', ')}`)
   }
 }
