@@ -109,20 +109,22 @@ async function write(
   for (;;) {
     signal?.throwIfAborted()
     const { tag, blocked } = await cell.list()
-    if (tag?.version === record.version) {
+    const live = tag && isLive(tag) ? tag : undefined
+    if (live?.version === record.version) {
       await cell.settle()
       return true
     }
     if (expected !== null) {
-      if (!tag || !isLive(tag) || tag.version !== expected) return false
-    } else if (tag && isLive(tag)) {
+      if (live?.version !== expected) return false
+    } else if (live) {
       // A damaged record reads as no session, so one can be made in its place.
-      const present = await cell.load(tag)
+      const present = await cell.load(live)
       if (present === 'changed') continue
       if (present !== undefined) return false
     } else if (blocked) {
       throw Object.assign(new Error('ENOTEMPTY: foreign files are in the folder of a session'), { code: 'ENOTEMPTY' })
     }
+    // An expired tag is taken over like any other.
     const current = tag ?? (await cell.open())
     if (current && (await cell.replace(current, record, signal))) return true
   }
