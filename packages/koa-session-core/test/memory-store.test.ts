@@ -1,4 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import test from 'ava'
 import { type MemoryStoreOptions, memoryStore, type SessionRecord } from 'koa-session-core'
 
@@ -75,6 +77,63 @@ test('an evicted session is no longer listed under its subject', async t => {
   t.deepEqual(await collect(store.keys()), [hash('c')])
 })
 
+test('a session that changes its subject while keys runs is not listed under the old one', async t => {
+  const store = memoryStore()
+  const subject = hash('someone')
+  const records = new Map([hash('a'), hash('b')].map(key => [key, record({ subject })]))
+  for (const [key, made] of records) await store.write(key, made, null)
+  const found: string[] = []
+  for await (const key of store.keys({ subject })) {
+    found.push(key)
+    for (const [each, { version }] of records) await store.write(each, record(), version)
+  }
+  t.is(found.length, 1)
+})
+
+test('a sweep ends also while sessions arrive faster than it walks', async t => {
+  const store = memoryStore()
+  for (let n = 0; n < 2_500; n++) await store.write(`${n}`, record(), null)
+  let turns = 0
+  const arriving = (async () => {
+    for (; turns < 20; turns++) {
+      for (let n = 0; n < 1_500; n++) await store.write(`${turns} ${n}`, record(), null)
+      await new Promise(setImmediate)
+    }
+  })()
+  await store.sweep()
+  t.true(turns < 20, 'the sweep ended before sessions ceased to arrive')
+  await arriving
+})
+
+test.serial(
+  'sessions that ended, moved or had to go leave nothing in memory, nor does anything stay after close',
+  async t => {
+    setFlagsFromString('--expose-gc')
+    const collectGarbage: () => void = runInNewContext('gc')
+    const used = () => {
+      collectGarbage()
+      return process.memoryUsage().heapUsed / 2 ** 20
+    }
+    const small = memoryStore({ maxSessions: 10 })
+    const large = memoryStore()
+    const before = used()
+    for (let n = 0; n < 30_000; n++) {
+      const [first, second] = [record({ subject: hash(`${n}`) }), record({ subject: hash('everybody') })]
+      await small.write(hash(`${n}`), first, null)
+      await small.write(hash(`${n}`), second, first.version)
+      await large.write(hash(`${n}`), first, null)
+    }
+    const full = used()
+    await large.close()
+    // A key or a set left behind for each of 30,000 sessions would be 3 MiB and more.
+    const growth = used() - before
+    t.true(growth < 2, `${growth} MiB`)
+    t.true(full - before > 10, 'the sessions in use are large enough to be seen')
+    t.is((await collect(small.keys())).length, 10)
+    await t.throwsAsync(large.read(hash('0')))
+  },
+)
+
 test('sweep and keys let other work run while they walk many sessions', async t => {
   const store = memoryStore()
   for (let n = 0; n < 5_000; n++) await store.write(hash(`${n}`), record(), null)
@@ -146,7 +205,7 @@ test('a sweep or listing under way when the store closes ends quietly', async t 
 })
 
 test('a wrong or unknown option is a TypeError naming option, rule and value', t => {
-  for (const value of [0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, '10', null, 10n]) {
+  for (const value of [0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53, '10', null, 10n]) {
     const error = t.throws(() => memoryStore({ maxSessions: value } as MemoryStoreOptions), { instanceOf: TypeError })
     t.regex(error.message, /^memoryStore: maxSessions must be a positive integer, got /)
     t.true(
