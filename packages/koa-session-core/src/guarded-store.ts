@@ -1,4 +1,5 @@
 import { channel, tracingChannel } from 'node:diagnostics_channel'
+import { BoundedCall } from './bounded-call.js'
 import { isSessionError, SessionError } from './errors.js'
 import type { ResolvedOptions } from './options.js'
 import { type Stored, toStored } from './record.js'
@@ -84,12 +85,12 @@ export class GuardedStore {
   #bounded<T>(operation: string, deadline: Deadline, run: (call: StoreCall) => Promise<T>): Promise<T> {
     const { store, storeTimeout } = this.#options
     return new Promise((resolve, reject) => {
-      const abort = new AbortController()
+      const call = new BoundedCall()
       const expire = () => {
         const message = `store ${store.name}: ${operation} did not end within storeTimeout (${storeTimeout} ms)`
         const error = new SessionError('ERR_SESSION_TIMEOUT', message)
         reject(error)
-        abort.abort(error)
+        call.abort(error)
       }
       const left = deadline - performance.now()
       if (left <= 0) return expire()
@@ -100,7 +101,7 @@ export class GuardedStore {
         reject(new SessionError('ERR_SESSION_STORE', `store ${store.name}: ${operation} failed`, cause))
       }
       try {
-        run({ signal: abort.signal }).then(value => {
+        run(call).then(value => {
           clearTimeout(timer)
           resolve(value)
         }, fail)

@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import { inspect } from 'node:util'
+import { BoundedCall } from './bounded-call.js'
 import type { EnumerableStore, SessionRecord, StoreCall, SweepableStore } from './store.js'
 
 export interface MemoryStoreOptions {
@@ -40,7 +41,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): SweepableStore & 
   let closed = false
 
   function begin(call: StoreCall | undefined): void {
-    call?.signal?.throwIfAborted()
+    BoundedCall.throwIfAborted(call)
     if (closed) throw new Error('the memory store is closed')
   }
 
@@ -137,7 +138,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): SweepableStore & 
         }
         if (++examined % batch === 0) {
           await setImmediate()
-          call?.signal?.throwIfAborted()
+          BoundedCall.throwIfAborted(call)
         }
       }
       return swept
@@ -152,7 +153,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): SweepableStore & 
         const entry = live(key)
         if (entry && (call?.subject === undefined || entry.subject === call.subject)) yield key
         if (++examined % batch === 0) await setImmediate()
-        call?.signal?.throwIfAborted()
+        BoundedCall.throwIfAborted(call)
       }
     },
 

@@ -26,7 +26,7 @@ export interface Sessions extends Admin {
   (ctx: ExtendableContext, next: () => Promise<unknown>): Promise<void>
 }
 
-const mounted = Symbol.for('koa-session-core.mounted')
+const mounted: unique symbol = Symbol.for('koa-session-core.mounted')
 const warned = new Set<string>()
 
 /**
@@ -56,6 +56,7 @@ export function session(options: SessionOptions = {}): Sessions {
     mount(ctx, visit)
     try {
       await next()
+      if (visit.idle) return
     } catch (error) {
       const failure = await visit.finish(!isAnswer(error))
       if (failure !== undefined) visit.report(failure)
@@ -97,17 +98,41 @@ function touch({ options }: Runtime, visit: Visit, { createdAt, maxAge, record }
 }
 
 function mount(ctx: Context, visit: Visit): void {
-  Object.defineProperty(ctx, mounted, { value: true })
-  Object.defineProperty(ctx, 'session', {
-    get: () => visit.session,
-    set: (value: SessionData | null) => {
-      visit.session = value
-    },
-    configurable: true,
-    enumerable: true,
-  })
-  Object.defineProperty(ctx, 'flash', { value: flashOf(visit), writable: true, configurable: true, enumerable: true })
+  Object.defineProperty(ctx, mounted, { value: visit })
+  Object.defineProperty(ctx, 'session', sessionProperty)
+  Object.defineProperty(ctx, 'flash', flashProperty)
 }
+
+interface Mounted {
+  readonly [mounted]: Visit
+}
+
+// The same functions for every request: closures made anew would cost more than the rest of the middleware.
+const sessionProperty: PropertyDescriptor & ThisType<Mounted> = {
+  get() {
+    return this[mounted].session
+  },
+  set(value: SessionData | null) {
+    this[mounted].session = value
+  },
+  configurable: true,
+  enumerable: true,
+}
+
+const flashProperty: PropertyDescriptor & ThisType<Mounted> = {
+  get() {
+    const value = flashOf(this[mounted])
+    Object.defineProperty(this, 'flash', { ...assignable, value })
+    return value
+  },
+  set(value: unknown) {
+    Object.defineProperty(this, 'flash', { ...assignable, value })
+  },
+  configurable: true,
+  enumerable: true,
+}
+
+const assignable: PropertyDescriptor = { writable: true, configurable: true, enumerable: true }
 
 /** Whether a handler that threw has answered: an HTTP error below 500 is an answer, anything else a failure. */
 function isAnswer(error: unknown): boolean {
@@ -117,7 +142,9 @@ function isAnswer(error: unknown): boolean {
 }
 
 function warnOfProxy(ctx: Context): void {
-  if (ctx.app.proxy || ctx.secure || ctx.get('X-Forwarded-Proto').split(',', 1)[0]?.trim() !== 'https') return
+  const forwarded = ctx.req.headers['x-forwarded-proto']
+  if (forwarded === undefined || ctx.app.proxy || ctx.secure) return
+  if (String(forwarded).split(',', 1)[0]?.trim() !== 'https') return
   warnOnce('KOA_SESSION_PROXY', 'X-Forwarded-Proto: https arrives, but app.proxy is off, so cookies are not Secure')
 }
 

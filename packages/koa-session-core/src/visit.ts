@@ -26,15 +26,16 @@ export class Visit {
   readonly #ctx: Context | undefined
   readonly #reply: Reply | undefined
   /** Marks the flash messages that this request queued. */
-  readonly #tag = newVersion().slice(0, 8)
-  readonly #endings = new Set<Ending>()
-  readonly #pending = new Set<Promise<void>>()
+  #tag: string | undefined
+  #endings: Ending[] = []
+  /** Operations that have not ended. */
+  #pending: Promise<void>[] = []
   /** Failures that are reported unless the handler turns out to have awaited them. */
   readonly #unheard: (() => unknown)[] = []
   #touching: Promise<void> | undefined
   entry: Entry
   opened = false
-  #finished = false
+  #finished: boolean
   /** Whether this request ended a session, so that the response may clear its cookie. */
   hasLeft = false
 
@@ -47,11 +48,16 @@ export class Visit {
     this.#reply = response?.reply
     this.#deliverable = () => response?.reply.open ?? deliverable
     this.entry = new Entry(this)
+    this.#finished = !response
   }
 
   /** Work on the stored session that the client named. */
   resume(id: string, known: Live): void {
     this.entry = new Entry(this, { id, key: sha256(id), known })
+  }
+
+  get tag(): string {
+    return (this.#tag ??= newVersion().slice(0, 8))
   }
 
   get deliverable(): boolean {
@@ -104,14 +110,14 @@ export class Visit {
 
   queueFlash(value: unknown): void {
     this.opened = true
-    this.entry.queued.push(encodedMessage(this.runtime.codec, this.#tag, value))
+    this.entry.queued.push(encodedMessage(this.runtime.codec, this.tag, value))
   }
 
   takeFlash(): Promise<unknown[]> {
     this.opened = true
     const { entry } = this
     if (!entry.known?.flashWaits || entry.lost) return Promise.resolve([])
-    return this.#operate(() => take(this.runtime, entry, this.#tag, this.runtime.store.deadline()))
+    return this.#operate(() => take(this.runtime, entry, this.tag, this.runtime.store.deadline()))
   }
 
   save(entry: Entry, how: Omit<How, 'deadline'>, callback?: SessionCallback): Promise<boolean> {
@@ -144,13 +150,15 @@ export class Visit {
     if (old.bag) Object.freeze(old.bag)
     this.entry = next
     const ending = { old, next, login }
-    this.#endings.add(ending)
+    this.#endings.push(ending)
     return ending
   }
 
   #carryOut(ending: Ending, deadline: Deadline): Promise<void> {
     ending.running ??= this.#end(ending, deadline).then(
-      () => void this.#endings.delete(ending),
+      () => {
+        this.#endings = this.#endings.filter(other => other !== ending)
+      },
       error => {
         delete ending.running
         throw error
@@ -170,7 +178,7 @@ export class Visit {
     const { key, state } = elsewhere ?? { key: old.key, state: old.known }
     const ended = await ledger.end(key, state, deadline, login ? next.key : undefined)
     // What this request had queued and already stored goes along; what earlier requests queued was the last person's.
-    if (login && ended) next.queued.unshift(...messagesOf(codec, this.#tag, ended))
+    if (login && ended) next.queued.unshift(...messagesOf(codec, this.tag, ended))
   }
 
   /** Run an operation the app may or may not await. Until the response is out, it is waited for. */
@@ -181,9 +189,13 @@ export class Visit {
       if (this.#finished) setImmediate(() => operation.awaited || this.report(error))
       else this.#unheard.push(() => operation.awaited || this.report(error))
     })
-    this.#pending.add(settled)
-    settled.then(() => this.#pending.delete(settled))
+    if (!this.#finished) this.#pending.push(settled)
     return operation
+  }
+
+  /** Whether there is nothing to finish: the handler never opened the session, and its times are fresh. */
+  get idle(): boolean {
+    return !this.opened && !this.#touching
   }
 
   /** Everything that is left when the handler has ended. `abandon`: it failed, so what was not awaited is not stored. */
@@ -191,7 +203,7 @@ export class Visit {
     const deadline = this.runtime.store.deadline()
     let failure: unknown
     try {
-      while (this.#pending.size > 0) await Promise.all(this.#pending)
+      while (this.#pending.length > 0) await this.#pending.pop()
       await this.#carryOutAll(deadline)
       if (!abandon) await commit(this.runtime, this.entry, { deadline })
     } catch (error) {
