@@ -59,6 +59,18 @@ function shallowCopy(source: object): object {
   try {
     return { ...source }
   } catch (error) {
-    throw new SessionError('ERR_SESSION_ENCODE', 'a property of the session threw while it was read', error)
+    throw new SessionError('ERR_SESSION_ENCODE', `${throwing(source)} of the session threw while it was read`, error)
   }
+}
+
+/** The first property that throws when it is read. */
+function throwing(source: object): string | undefined {
+  return Object.keys(source).find(name => {
+    try {
+      void (source as Data)[name]
+      return false
+    } catch {
+      return true
+    }
+  })
 }

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import test from 'ava'
 import fc from 'fast-check'
 import { jsonCodec } from 'koa-session-core'
@@ -11,16 +12,7 @@ const laughs = Array.from({ length: 60 }, (_, index) => [index + 1, index + 1])
 const hostile: [title: string, text: string][] = [
   ['nothing', ''],
   ['half a text', '{"a":'],
-  ['spaces', ' {"a":1}'],
-  ['a key twice', '{"a":1,"a":2}'],
-  ['another spelling', '"\\u0061"'],
-  ['a number too large for JSON', '1e400'],
-  ['negative zero as JSON', '-0'],
-  ['a raw lone surrogate', '"\ud800"'],
   ['a raw NUL', '"\0"'],
-  ['JSON of 1,001 levels', deep('[', ']', 1001)],
-  ['JSON of 5,000 levels', deep('[', ']', 5000)],
-  ['JSON of 100,000 levels', deep('[', ']', 100_000)],
   ['only the mark', '~'],
   ['the mark twice', '~~-1'],
   ['no array behind the mark', '~{"length":1}'],
@@ -67,7 +59,26 @@ const hostile: [title: string, text: string][] = [
   ['100,000 levels behind the mark', `~[${Array.from({ length: 100_000 }, (_, index) => `[${index + 1}]`)},-1]`],
 ]
 
+/** Valid JSON, if not as encoding spells it. */
+const json: [title: string, text: string][] = [
+  ['spaces', ' {"a":1}'],
+  ['a key twice', '{"a":1,"a":2}'],
+  ['another spelling', '"\\u0061"'],
+  ['a number too large for JSON', '1e400'],
+  ['negative zero as JSON', '-0'],
+  ['a raw lone surrogate', '"\ud800"'],
+  ['JSON of 1,001 levels', deep('[', ']', 1001)],
+]
+
 const world = (): string => [Object, Array, Map, Set, Date, RegExp, Buffer].map(type => portrait(type.prototype)).join()
+
+for (const [title, text] of json) {
+  test(`JSON is read as JSON: ${title}`, t => {
+    const before = world()
+    t.is(JSON.stringify(codec.parse(text)), JSON.stringify(JSON.parse(text)))
+    t.is(world(), before)
+  })
+}
 
 for (const [title, text] of hostile) {
   test(`Decoding throws for ${title}`, t => {
@@ -137,7 +148,7 @@ const texts = fc.oneof(
   fc.string(),
 )
 
-test('Decoding throws for every text that encoding did not make, and reaches no prototype', t => {
+test('Decoding throws for every rich text that encoding did not make, and reaches no prototype', t => {
   const before = world()
   let decoded = 0
   t.notThrows(() =>
@@ -150,7 +161,7 @@ test('Decoding throws for every text that encoding did not make, and reaches no 
           return true
         }
         decoded++
-        return codec.stringify(value) === text
+        return text.startsWith('~') ? codec.stringify(value) === text : isDeepStrictEqual(value, JSON.parse(text))
       }),
       { numRuns: 5000 },
     ),
