@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -42,6 +43,7 @@ for (const name of storeNames) {
   test(`${name}: complex messages come back as they were, to one of many parallel requests`, async t => {
     const { app: koa, sessions } = await app(name)
     const server = koa.listen(0, '127.0.0.1')
+    await once(server, 'listening')
     const client = request.agent(server)
     await client.get('/set-complex').expect(200)
     const answers = await Promise.all(Array.from({ length: 10 }, async () => (await client.get('/get-complex')).body))
