@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 
 /** A session id: 256 bits from the system's CSPRNG as 43 base64url characters (RFC 4648, section 5). */
 export const newId = (): string => randomBytes(32).toString('base64url')
@@ -11,4 +11,4 @@ export const isId = (value: unknown): value is string => typeof value === 'strin
 export const isKey = (value: unknown): value is string => typeof value === 'string' && /^[0-9a-f]{64}$/.test(value)
 
 /** SHA-256 in lower-case hex: all that a store ever sees of an id or a subject. */
-export const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
+export const sha256 = (text: string): string => hash('sha256', text)

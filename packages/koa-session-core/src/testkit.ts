@@ -1,1 +1,74 @@
-export {}
+import { inspect } from 'node:util'
+import { abortCases } from './testkit/abort.js'
+import { conditionCases } from './testkit/conditions.js'
+import { enumerationCases } from './testkit/enumeration.js'
+import { expiryCases } from './testkit/expiry.js'
+import { historyCases } from './testkit/histories.js'
+import { lifecycleCases } from './testkit/lifecycle.js'
+import { raceCases } from './testkit/races.js'
+import { recordCases } from './testkit/records.js'
+import { sweepingCases } from './testkit/sweeping.js'
+import { touchCases } from './testkit/touch.js'
+import { type Capability, type Case, type Create, World } from './testkit/world.js'
+
+export type { Capability } from './testkit/world.js'
+
+export interface ConformanceOptions {
+  /**
+   * Opens a store on `world`: the same name means the same data, a new name an empty store. Make it a key prefix, a
+   * table or a directory; it is a letter followed by 15 lower-case letters and digits. A case closes every store it
+   * opened. What is left in the backend is yours to remove.
+   */
+  readonly create: Create
+  /**
+   * What the store has besides the five methods: `sweep`, `keys`, and `shared` where two stores on one world see the
+   * same data. Without `shared` a case opens one store only.
+   */
+  readonly capabilities: readonly Capability[]
+  /**
+   * Repeats the plan of random operations that a failure printed.
+   * @default a new one each time
+   */
+  readonly seed?: string
+}
+
+/** One rule of the contract. `run` rejects with an `AssertionError` that says what the rule asks for. */
+export interface ConformanceCase {
+  readonly title: string
+  run(): Promise<void>
+}
+
+const known: readonly string[] = ['sweep', 'keys', 'shared'] satisfies Capability[]
+
+const cases: readonly Case[] = [
+  ...recordCases,
+  ...conditionCases,
+  ...touchCases,
+  ...expiryCases,
+  ...lifecycleCases,
+  ...abortCases,
+  ...enumerationCases,
+  ...sweepingCases,
+  ...raceCases,
+  ...historyCases,
+]
+
+/**
+ * The contract of `Store` as cases for any test runner. Each builds its own world, so they may run one by one or all at
+ * once, as far as the backend has connections.
+ *
+ * @example
+ * for (const { title, run } of conformanceCases({ create, capabilities: ['keys'] })) test(title, run)
+ */
+export function conformanceCases({ create, capabilities, seed }: ConformanceOptions): ConformanceCase[] {
+  if (typeof create !== 'function') {
+    throw new TypeError(`conformanceCases: create must be a function, got ${inspect(create)}`)
+  }
+  for (const capability of capabilities) {
+    if (known.includes(capability)) continue
+    throw new TypeError(`conformanceCases: a capability must be one of ${known.join(', ')}, got ${inspect(capability)}`)
+  }
+  return cases
+    .filter(({ needs }) => needs === undefined || capabilities.includes(needs))
+    .map(({ title, run }) => ({ title, run: () => World.with({ create, capabilities, seed }, run) }))
+}

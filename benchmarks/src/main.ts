@@ -1,0 +1,67 @@
+/**
+ * Requests per second of bare Koa and of Koa with a session, side by side: rounds alternate between the servers, so that
+ * noise of the machine meets all alike, and each figure is the median round as a ratio to bare Koa.
+ */
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import autocannon from 'autocannon'
+
+const rounds = Number(process.env.ROUNDS ?? 7)
+const seconds = Number(process.env.SECONDS ?? 2)
+
+interface Contender {
+  readonly title: string
+  readonly server: string
+  readonly path: string
+  readonly rates: number[]
+}
+
+const contenders: Contender[] = [
+  { title: 'bare Koa', server: 'koa', path: '/', rates: [] },
+  { title: 'session mounted, no cookie, not opened', server: 'untouched', path: '/', rates: [] },
+  { title: 'session read', server: 'session', path: '/', rates: [] },
+  { title: 'session written', server: 'session', path: '/write', rates: [] },
+  { title: 'koa-session, session read', server: 'koa-session', path: '/', rates: [] },
+  { title: 'koa-session, session written', server: 'koa-session', path: '/write', rates: [] },
+]
+
+interface Running {
+  readonly child: ChildProcess
+  readonly url: string
+  readonly cookie: string
+}
+
+async function start(kind: string): Promise<Running> {
+  const child = fork(new URL('server.ts', import.meta.url), [kind], { execArgv: process.execArgv })
+  const [port] = await once(child, 'message')
+  const url = `http://127.0.0.1:${port}`
+  const response = await fetch(`${url}/sign-in`)
+  const cookie = response.headers.getSetCookie().map(header => header.split(';', 1)[0])
+  return { child, url, cookie: cookie.join('; ') }
+}
+
+const median = (values: number[]): number =>
+  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
+
+const servers = new Map<string, Running>()
+for (const { server } of contenders) if (!servers.has(server)) servers.set(server, await start(server))
+
+for (let round = -1; round < rounds; round++) {
+  for (const { server, path, rates } of contenders) {
+    const { url, cookie } = servers.get(server) as Running
+    const headers = cookie === '' ? {} : { cookie }
+    const duration = round < 0 ? 1 : seconds
+    const result = await autocannon({ url: url + path, connections: 20, duration, headers })
+    if (result.non2xx > 0 || result.errors > 0)
+      throw new Error(`${server}${path} failed ${result.non2xx + result.errors} times`)
+    // The round before the first one warms up.
+    if (round >= 0) rates.push(result.requests.average)
+  }
+}
+for (const { child } of servers.values()) child.disconnect()
+
+const bare = median(contenders[0]?.rates ?? [])
+for (const { title, rates } of contenders) {
+  const rate = median(rates)
+  console.log(`${title.padEnd(42)} ${rate.toFixed(0).padStart(7)} requests/s   ${(rate / bare).toFixed(2)} of bare Koa`)
+}

@@ -1,0 +1,118 @@
+import Router from '@koa/router'
+import Koa, { type Context } from 'koa'
+import { memoryStore, type SessionInfo, type Sessions, type Store, session } from 'koa-session-core'
+import { readForm } from './form.js'
+import { homePage, type Message, script, signInPage } from './pages.js'
+
+declare module 'koa-session-core' {
+  interface SessionData {
+    user?: string
+    cart?: Record<string, number>
+    device?: string
+  }
+}
+
+const goods = ['tea', 'coffee']
+const thirtyDays = 30 * 24 * 60 * 60 * 1000
+
+export function createApp(store: Store = memoryStore()): { app: Koa; sessions: Sessions } {
+  const app = new Koa()
+  const sessions = session({ store, subject: data => data.user })
+  const router = new Router()
+
+  router.get('/', async ctx => {
+    const { user, cart = {} } = ctx.session
+    const messages = await ctx.flash<Message>()
+    if (user === undefined) {
+      ctx.body = signInPage(messages)
+      return
+    }
+    const devices: SessionInfo[] = []
+    for await (const device of sessions.list(user)) devices.push(device)
+    ctx.body = homePage({ user, cart, messages, devices, session: ctx.session })
+  })
+
+  router.post('/sign-in', async ctx => {
+    const form = await readForm(ctx)
+    const user = form.get('user')?.trim().slice(0, 40)
+    if (!user) {
+      ctx.flash('error', 'Who are you?')
+      return back(ctx)
+    }
+    // A new id for a new person: one that somebody planted before is worth nothing now.
+    await ctx.session.regenerate()
+    ctx.session.user = user
+    ctx.session.device = ctx.get('User-Agent').slice(0, 200) || 'an unnamed device'
+    if (form.has('remember')) ctx.session.maxAge = thirtyDays
+    ctx.flash('success', `Signed in as ${user}`)
+    back(ctx)
+  })
+
+  router.post('/sign-out', async ctx => {
+    await ctx.session.destroy()
+    ctx.flash('success', 'Signed out')
+    back(ctx)
+  })
+
+  router.get('/cart', ctx => {
+    ctx.body = ctx.session.cart ?? {}
+  })
+
+  router.post('/cart', async ctx => {
+    mustBeSignedIn(ctx)
+    const item = (await readForm(ctx)).get('item') ?? ''
+    if (!goods.includes(item)) ctx.throw(400)
+    // `update` reads, changes and writes in one step, so that of parallel requests none is lost.
+    await ctx.session.update(data => {
+      data.cart = { ...data.cart, [item]: (data.cart?.[item] ?? 0) + 1 }
+    })
+    back(ctx)
+  })
+
+  router.post('/cart/empty', ctx => {
+    mustBeSignedIn(ctx)
+    delete ctx.session.cart
+    ctx.flash('success', 'The cart is empty')
+    back(ctx)
+  })
+
+  router.post('/devices/revoke', async ctx => {
+    const key = (await readForm(ctx)).get('key')
+    // Only sessions of one's own: a key is no secret, so knowing it gives no right.
+    for await (const device of sessions.list(mustBeSignedIn(ctx))) {
+      if (device.key !== key) continue
+      await sessions.revoke(key)
+      ctx.flash('success', `Signed out ${device.data.device}`)
+      return back(ctx)
+    }
+    ctx.throw(404)
+  })
+
+  router.post('/devices/revoke-others', async ctx => {
+    const count = await sessions.revokeAll(mustBeSignedIn(ctx), { except: ctx.session.key })
+    ctx.flash('success', `Signed out ${count} other ${count === 1 ? 'device' : 'devices'}`)
+    back(ctx)
+  })
+
+  router.get('/script.js', ctx => {
+    ctx.type = 'js'
+    ctx.body = script
+  })
+
+  app.use(async (ctx, next) => {
+    ctx.set('Content-Security-Policy', "default-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'")
+    await next()
+  })
+  app.use(sessions).use(router.routes()).use(router.allowedMethods())
+  return { app, sessions }
+}
+
+function mustBeSignedIn(ctx: Context): string {
+  return ctx.session.user ?? ctx.throw(401)
+}
+
+/** 303: what follows a form is a GET. */
+function back(ctx: Context): void {
+  ctx.status = 303
+  ctx.redirect('/')
+}

@@ -1,0 +1,182 @@
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import type { Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { openStore, storeNames } from '@koa-session/example-support'
+import test, { type ExecutionContext } from 'ava'
+import request from 'supertest'
+import { createApp } from '../src/app.js'
+
+const directory = await mkdtemp(join(tmpdir(), 'koa-session-demo-'))
+test.after.always(() => rm(directory, { recursive: true, force: true }))
+
+let people = 0
+/** A name of its own for each test, because the tests share what the store holds. */
+const somebody = () => `Ada ${process.pid}-${++people}`
+
+async function site(t: ExecutionContext, name: string): Promise<Server> {
+  const { app, sessions } = createApp(
+    await openStore({ ...process.env, STORE: name, SESSION_DIRECTORY: join(directory, name) }),
+  )
+  app.silent = true
+  const server = app.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(async () => {
+    server.close()
+    await sessions.close()
+  })
+  return server
+}
+
+/** A browser that has signed in. */
+async function signedIn(server: Server, user: string, { device = 'a test', remember = '' } = {}) {
+  const browser = request.agent(server)
+  const form = { user, ...(remember && { remember }) }
+  const response = await browser.post('/sign-in').set('User-Agent', device).type('form').send(form).expect(303)
+  return { browser, cookie: String(response.headers['set-cookie']) }
+}
+
+const home = async (browser: ReturnType<typeof request.agent>) => (await browser.get('/').expect(200)).text
+
+/** The keys in the forms of the device list, and which text stands before each. */
+const devices = (page: string) =>
+  [
+    ...page.matchAll(/<li>\s*([^<]*?),\s*signed in[^<]*<form[^>]*>\s*<input type="hidden" name="key" value="(\w+)">/g),
+  ].map(([, device, key]) => ({ device, key }))
+
+for (const name of storeNames) {
+  test(`${name}: signing in greets once, in escaped HTML`, async t => {
+    const server = await site(t, name)
+    const { browser } = await signedIn(server, '<b>"Ada"</b>')
+    const first = await home(browser)
+    t.true(first.includes('Signed in as &#60;b&#62;&#34;Ada&#34;&#60;/b&#62;</p>'))
+    t.false(first.includes('<b>'))
+    t.false((await home(browser)).includes('role="status"'))
+  })
+
+  test(`${name}: a form without a name is told so, and signs nobody in`, async t => {
+    const browser = request.agent(await site(t, name))
+    await browser.post('/sign-in').type('form').send({ user: ' ' }).expect(303)
+    t.regex(await home(browser), /class="flash error"[^>]*>Who are you\?/)
+    await browser.post('/sign-in').send({ user: 'json' }).expect(415)
+    t.regex(await home(browser), /<h2>Sign in/)
+  })
+
+  test(`${name}: of 20 parallel additions to the cart none is lost`, async t => {
+    const { browser } = await signedIn(await site(t, name), somebody())
+    const add = () => browser.post('/cart').type('form').send({ item: 'tea' }).expect(303)
+    await add()
+    await Promise.all(Array.from({ length: 20 }, add))
+    t.deepEqual((await browser.get('/cart')).body, { tea: 21 })
+    await browser.post('/cart').type('form').send({ item: '__proto__' }).expect(400)
+    await browser.post('/cart/empty').expect(303)
+    t.deepEqual((await browser.get('/cart')).body, {})
+  })
+
+  test(`${name}: remember-me makes the cookie outlive the browser, its absence does not`, async t => {
+    const server = await site(t, name)
+    const remembered = await signedIn(server, somebody(), { remember: 'on' })
+    t.regex(remembered.cookie, /Max-Age=2592000; Expires=/)
+    t.regex(await home(remembered.browser), /even if the browser is closed before/)
+    const forgotten = await signedIn(server, somebody())
+    t.notRegex(forgotten.cookie, /Max-Age|Expires/)
+    t.regex(await home(forgotten.browser), /or when the browser is closed/)
+  })
+
+  test(`${name}: the device list shows one's own devices, and revoking one signs out that one alone`, async t => {
+    const server = await site(t, name)
+    const user = somebody()
+    const phone = await signedIn(server, user, { device: 'phone' })
+    const laptop = await signedIn(server, user, { device: 'laptop' })
+    await signedIn(server, somebody(), { device: 'stranger' })
+    const listed = devices(await home(laptop.browser))
+    t.deepEqual(listed.map(({ device }) => device).sort(), ['laptop (this one)', 'phone'])
+    const key = listed.find(({ device }) => device === 'phone')?.key
+    await laptop.browser.post('/devices/revoke').type('form').send({ key }).expect(303)
+    t.regex(await home(laptop.browser), /Signed out phone/)
+    t.regex(await home(phone.browser), /<h2>Sign in/)
+  })
+
+  test(`${name}: nobody can revoke the session of somebody else`, async t => {
+    const server = await site(t, name)
+    const owner = await signedIn(server, somebody())
+    const key = devices(await home(owner.browser))[0]?.key
+    const other = await signedIn(server, somebody())
+    await other.browser.post('/devices/revoke').type('form').send({ key }).expect(404)
+    await request(server).post('/devices/revoke').type('form').send({ key }).expect(401)
+    t.regex(await home(owner.browser), /Signed in as/)
+  })
+
+  test(`${name}: all other devices are signed out by one button`, async t => {
+    const server = await site(t, name)
+    const user = somebody()
+    const others = [await signedIn(server, user), await signedIn(server, user)]
+    const { browser } = await signedIn(server, user)
+    await browser.post('/devices/revoke-others').expect(303)
+    t.regex(await home(browser), /Signed out 2 other devices/)
+    for (const other of others) t.regex(await home(other.browser), /<h2>Sign in/)
+  })
+
+  test(`${name}: signing out says so once and ends the session, also for a copy of its cookie`, async t => {
+    const server = await site(t, name)
+    const { browser, cookie } = await signedIn(server, somebody())
+    await browser.post('/sign-out').expect(303)
+    t.regex(await home(browser), /Signed out<[^]*<h2>Sign in/)
+    t.false((await home(browser)).includes('role="status"'))
+    const copy = String(cookie.split(';')[0])
+    t.regex((await request(server).get('/').set('Cookie', copy)).text, /<h2>Sign in/)
+  })
+}
+
+test('nothing changes by a GET, and no foreign page can post with the cookie', async t => {
+  const server = await site(t, 'memory')
+  const { browser, cookie } = await signedIn(server, somebody())
+  t.regex(cookie, /; HttpOnly; SameSite=Lax/)
+  for (const path of ['/sign-in', '/sign-out', '/cart/empty', '/devices/revoke', '/devices/revoke-others']) {
+    await browser.get(path).expect(405)
+  }
+  t.regex(await home(browser), /Signed in as/)
+})
+
+test('the cart is for those who signed in', async t => {
+  const server = await site(t, 'memory')
+  const response = await request(server).post('/cart').type('form').send({ item: 'tea' }).expect(401)
+  t.is(response.headers['set-cookie'], undefined)
+})
+
+test('a form larger than any of the site is refused', async t => {
+  const server = await site(t, 'memory')
+  await request(server)
+    .post('/sign-in')
+    .type('form')
+    .send({ user: 'a'.repeat(20_000) })
+    .expect(413)
+  t.pass()
+})
+
+test('the button fires 20 requests at once and shows that none was lost', async t => {
+  const server = await site(t, 'memory')
+  const { browser, cookie } = await signedIn(server, somebody())
+  const page = await browser.get('/')
+  t.regex(String(page.headers['content-security-policy']), /default-src 'self'/)
+  t.regex(page.text, /<script src="\/script.js">/)
+  const { text } = await browser.get('/script.js').expect('Content-Type', /javascript/)
+
+  const { port } = server.address() as AddressInfo
+  const elements: Record<string, { textContent?: string; click?: () => Promise<void> }> = {}
+  const document = {
+    querySelector(selector: string) {
+      const element = (elements[selector] ??= {})
+      return Object.assign(element, {
+        addEventListener: (_: string, click: () => Promise<void>) => Object.assign(element, { click }),
+      })
+    },
+  }
+  const fetchHere = (path: string, init: RequestInit = {}) =>
+    fetch(`http://127.0.0.1:${port}${path}`, { ...init, headers: { cookie: String(cookie.split(';')[0]) } })
+  new Function('document', 'fetch', text)(document, fetchHere)
+  await elements['#parallel']?.click?.()
+  t.is(elements['#result']?.textContent, 'Sent 20 requests at once; the cart has 20 more. Lost: 0.')
+})

@@ -1,0 +1,81 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import test, { type ExecutionContext } from 'ava'
+
+const main = fileURLToPath(new URL('../src/main.ts', import.meta.url))
+
+/** The demo as `npm start` runs it, and the first line it prints. */
+async function start(t: ExecutionContext, environment: Record<string, string>) {
+  const { PORT: _, STORE: __, ...inherited } = process.env
+  const demo: ChildProcess = spawn(process.execPath, [...process.execArgv, main], {
+    env: { ...inherited, ...environment },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  t.teardown(() => demo.kill('SIGKILL'))
+  let complaints = ''
+  demo.stderr?.on('data', chunk => {
+    complaints += chunk
+  })
+  const ended = once(demo, 'close').then(([code, signal]) => ({ code, signal, complaints }))
+  const lines = createInterface({ input: demo.stdout as NodeJS.ReadableStream })
+  const [line] = (await Promise.race([once(lines, 'line'), ended.then(() => [''])])) as [string]
+  return { demo, ended, line }
+}
+
+test('the first line says where to look, and a taken port 3000 is passed over', async t => {
+  const taken = createServer()
+  // Where something else already has it, the better.
+  await new Promise<void>(resolve => taken.once('error', () => resolve()).listen(3000, '127.0.0.1', resolve))
+  t.teardown(() => taken.close())
+  const { line } = await start(t, {})
+  const [, address, port] = /^Look at (http:\/\/127\.0\.0\.1:(\d+)\/)$/.exec(line) ?? []
+  t.not(port, '3000')
+  t.is((await fetch(String(address))).status, 200)
+})
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  test(`${signal} ends the process with code 0 after the answers under way`, async t => {
+    const { demo, ended, line } = await start(t, { PORT: '0' })
+    const address = line.replace('Look at ', '')
+    // A form whose second half comes only after the signal.
+    const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>()
+    const writer = writable.getWriter()
+    const answer = fetch(`${address}sign-in`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
+      body: readable,
+      duplex: 'half',
+      redirect: 'manual',
+    } as RequestInit)
+    await writer.write(Buffer.from('user='))
+    await (await fetch(address)).text()
+    demo.kill(signal)
+    await writer.write(Buffer.from('Ada'))
+    await writer.close()
+    t.is((await answer).status, 303)
+    t.deepEqual(await ended, { code: 0, signal: null, complaints: '' })
+  })
+}
+
+test('a PORT that is taken is an error, not another port', async t => {
+  const taken = createServer().listen(0, '127.0.0.1')
+  await once(taken, 'listening')
+  t.teardown(() => taken.close())
+  const { port } = taken.address() as { port: number }
+  const { ended, line } = await start(t, { PORT: String(port) })
+  t.is(line, '')
+  const { code, complaints } = await ended
+  t.is(code, 1)
+  t.regex(complaints, /EADDRINUSE/)
+})
+
+test('an unknown STORE ends the start with an error that lists the known ones', async t => {
+  const { ended, line } = await start(t, { PORT: '0', STORE: 'sqlite' })
+  t.is(line, '')
+  const { code, complaints } = await ended
+  t.is(code, 1)
+  t.regex(complaints, /STORE must be one of memory, file/)
+})

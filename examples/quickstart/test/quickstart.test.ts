@@ -1,0 +1,68 @@
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { openStore, storeNames } from '@koa-session/example-support'
+import test from 'ava'
+import request from 'supertest'
+import { createApp } from '../src/app.js'
+
+const directory = await mkdtemp(join(tmpdir(), 'koa-session-quickstart-'))
+test.after.always(() => rm(directory, { recursive: true, force: true }))
+
+const app = async (name: string) => {
+  const store = await openStore({ ...process.env, STORE: name, SESSION_DIRECTORY: directory })
+  return createApp(store)
+}
+
+for (const name of storeNames) {
+  test(`${name}: a user_id is there until it is cleared, and nobody else sees it`, async t => {
+    const { app: koa, sessions } = await app(name)
+    const [ada, bob] = [request.agent(koa.callback()), request.agent(koa.callback())]
+    await ada.get('/set?user_id=42').expect(200, 'user_id is 42\n')
+    t.deepEqual((await ada.get('/get')).body, { user_id: '42' })
+    t.deepEqual((await bob.get('/get')).body, { user_id: null })
+    await ada.get('/clear').expect(200)
+    t.deepEqual((await ada.get('/get')).body, { user_id: null })
+    await sessions.close()
+  })
+
+  test(`${name}: simple messages come back in order, once, and clearing the session keeps them`, async t => {
+    const { app: koa, sessions } = await app(name)
+    const client = request.agent(koa.callback())
+    await client.get('/set-simple').expect(200)
+    await client.get('/clear').expect(200)
+    t.deepEqual((await client.get('/get-simple')).body, [
+      'A plain string',
+      { type: 'success', message: 'A message with a type' },
+    ])
+    t.deepEqual((await client.get('/get-simple')).body, [])
+    await sessions.close()
+  })
+
+  test(`${name}: complex messages come back as they were, to one of many parallel requests`, async t => {
+    const { app: koa, sessions } = await app(name)
+    const server = koa.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const client = request.agent(server)
+    await client.get('/set-complex').expect(200)
+    const answers = await Promise.all(Array.from({ length: 10 }, async () => (await client.get('/get-complex')).body))
+    const delivered = answers.filter(messages => messages.length > 0)
+    t.is(delivered.length, 1)
+    const [object, array, order] = delivered[0]
+    t.deepEqual(object, { title: 'An object', tags: ['with', 'an', 'array'] })
+    t.deepEqual(array, ['an array', { of: 'values' }])
+    t.is(order.type, 'order')
+    t.is(order.message.id, 7)
+    t.is(new Date(order.message.at).toISOString(), order.message.at)
+    server.close()
+    await sessions.close()
+  })
+}
+
+test('the quickstart says what to try, and makes no session for those who only look', async t => {
+  const { app: koa } = createApp()
+  const response = await request(koa.callback()).get('/').expect(200)
+  t.regex(response.text, /\/set\?user_id=/)
+  t.is(response.headers['set-cookie'], undefined)
+})

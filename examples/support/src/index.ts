@@ -1,0 +1,2 @@
+export { serve } from './serve.js'
+export { openStore, storeNames } from './store.js'

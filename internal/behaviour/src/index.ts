@@ -1,0 +1,22 @@
+import { changeCases } from './changes.js'
+import { flashCases } from './flash.js'
+import { type BehaviourCase, type BehaviourOptions, Stage } from './stage.js'
+
+export { type Answer, type Asking, Browser, exchange } from './browser.js'
+export { type Gate, gate } from './gate.js'
+export { type Handler, type Page, Site } from './site.js'
+export type { BehaviourCase, BehaviourOptions } from './stage.js'
+export { type Held, type Operation, type WatchedStore, watched } from './watched-store.js'
+
+const cases = [...changeCases, ...flashCases]
+
+/**
+ * What users are promised about requests that meet, and what depends on the store: cases for any test runner, each over
+ * real HTTP in a world of its own.
+ *
+ * @example
+ * for (const { title, run } of behaviourCases({ create, shared: true })) test(title, run)
+ */
+export function behaviourCases(options: BehaviourOptions): BehaviourCase[] {
+  return cases.map(({ title, run }) => ({ title, run: () => Stage.with(options, run) }))
+}

@@ -1,0 +1,102 @@
+import { once } from 'node:events'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import Koa, { type Context, type ExtendableContext } from 'koa'
+import {
+  type Flash,
+  type SessionMembers,
+  type SessionOptions,
+  type Sessions,
+  type Store,
+  session,
+} from 'koa-session-core'
+import { gate } from './gate.js'
+import { type WatchedStore, watched } from './watched-store.js'
+
+type Used = 'status' | 'body' | 'type' | 'throw' | 'set' | 'redirect' | 'req' | 'res' | 'respond' | 'app' | 'cookies'
+
+/** A session that holds anything, whatever data this program declares. */
+interface LooseSession extends SessionMembers {
+  update(change: (data: Record<string, any>) => void): Promise<boolean>
+  [name: string]: any
+}
+
+/** What a handler of a test works on: a Koa context whose session holds anything. */
+export interface Page extends Pick<ExtendableContext, Used> {
+  get session(): LooseSession
+  set session(data: object | null)
+  flash: Flash
+}
+
+/** Runs on the server. What it returns is the `value` of the answer; at `pause()` it waits until the test goes on. */
+export type Handler = (page: Page, pause: () => Promise<void>) => unknown
+
+/** A handler that a test has put under a path of its own. */
+export interface Posted {
+  readonly path: string
+  /** Resolves when the handler waits at `pause()`. */
+  readonly paused: Promise<void>
+  resume(): void
+}
+
+/** A Koa app with sessions on a port of its own, whose handlers are functions in the test. */
+export class Site {
+  readonly app = new Koa()
+  readonly store: WatchedStore
+  readonly sessions: Sessions
+  /** What `onError` received. */
+  readonly reported: unknown[] = []
+  /** What handlers and commits threw, as the app hears of it. */
+  readonly thrown: unknown[] = []
+  readonly #server: Server
+  readonly #handlers = new Map<string, { handler: Handler; pause: () => Promise<void> }>()
+
+  private constructor(options: SessionOptions & { store: WatchedStore }) {
+    this.store = options.store
+    this.sessions = session({ onError: error => this.reported.push(error), ...options })
+    this.app.on('error', error => this.thrown.push(error))
+    this.app.use(this.sessions)
+    this.app.use(ctx => this.#run(ctx))
+    this.#server = createServer(this.app.callback())
+  }
+
+  /** `store` keeps sessions; `subject` is `data.user` unless told otherwise. */
+  static async start(options: SessionOptions & { store: Store }): Promise<Site> {
+    const store = watched(options.store)
+    const subject = (data: object) => (data as { user?: string }).user
+    const site = new Site({ subject, ...options, store })
+    site.#server.listen(0, '127.0.0.1')
+    await once(site.#server, 'listening')
+    return site
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port
+  }
+
+  post(handler: Handler): Posted {
+    const paused = gate()
+    const resumed = gate()
+    const pause = () => {
+      paused.open()
+      return resumed.opened
+    }
+    const path = `/${this.#handlers.size}`
+    this.#handlers.set(path, { handler, pause })
+    return { path, paused: paused.opened, resume: resumed.open }
+  }
+
+  async close(): Promise<void> {
+    this.#server.closeAllConnections()
+    this.#server.close()
+    await this.sessions.close()
+  }
+
+  async #run(ctx: Context): Promise<void> {
+    const posted = this.#handlers.get(ctx.path)
+    if (!posted) return
+    const value = await posted.handler(ctx as unknown as Page, posted.pause)
+    if (value !== undefined) ctx.body = { value }
+    else if (ctx.body === undefined && ctx.respond !== false && !ctx.res.headersSent) ctx.body = 'done'
+  }
+}

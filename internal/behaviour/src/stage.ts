@@ -1,0 +1,118 @@
+import { deepEqual } from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import type { SessionOptions, SessionRecord, Store } from 'koa-session-core'
+import { Browser } from './browser.js'
+import { Site } from './site.js'
+
+export interface BehaviourOptions {
+  /** Opens a store on `world`: the same name means the same data, a new name an empty store. */
+  create(world: string): Store | Promise<Store>
+  /** Whether two stores on one world see the same data. Otherwise all apps of a case share one store. */
+  readonly shared: boolean
+}
+
+/** One rule of the design as a case for any test runner. */
+export interface BehaviourCase {
+  readonly title: string
+  run(): Promise<void>
+}
+
+/** Everything one case works with: its own world, apps on it, browsers. */
+export class Stage {
+  /** Put into sessions, it tells where they are kept. */
+  readonly mark = `mark-${randomBytes(6).toString('hex')}`
+  readonly sites: Site[] = []
+  readonly #options: BehaviourOptions
+  readonly #world = `w${randomBytes(8).toString('hex').slice(1)}`
+  #stores: Promise<Store>[] = []
+
+  private constructor(options: BehaviourOptions) {
+    this.#options = options
+  }
+
+  /** Runs `use`, closes all it opened, and fails when an app met an error that the case did not take. */
+  static async with(options: BehaviourOptions, use: (stage: Stage) => Promise<void>): Promise<void> {
+    const stage = new Stage(options)
+    try {
+      await use(stage)
+      for (const site of stage.sites) deepEqual([site.reported, site.thrown], [[], []], 'no other errors')
+    } finally {
+      await Promise.all(stage.sites.map(site => site.close()))
+      await Promise.all(stage.#stores.map(async store => (await store).close()))
+    }
+  }
+
+  /** A store on this world. Stores that share nothing are opened once only: then it is the same again. */
+  store(): Promise<Store> {
+    const [first] = this.#stores
+    if (first && !this.#options.shared) return first
+    const opening = Promise.resolve().then(() => this.#options.create(this.#world))
+    this.#stores.push(opening)
+    return opening
+  }
+
+  /** An app on this world. */
+  async site(options: SessionOptions = {}): Promise<Site> {
+    const site = await Site.start({ store: await this.store(), ...options })
+    this.sites.push(site)
+    return site
+  }
+
+  /** A browser with a session of `ann` that holds the mark and `data`. */
+  async signedIn(site: Site, data: object = {}): Promise<Browser> {
+    const browser = new Browser(site)
+    await browser.visit(page => {
+      page.session = { user: 'ann', mark: this.mark, ...data }
+    })
+    return browser
+  }
+
+  /** A browser with a session of nobody yet that holds the mark and `data`. */
+  async anonymous(site: Site, data: object = {}): Promise<Browser> {
+    const browser = new Browser(site)
+    await browser.visit(page => {
+      page.session = { mark: this.mark, ...data }
+    })
+    return browser
+  }
+
+  /** What is stored under each key this case has used. */
+  async records(): Promise<{ key: string; record: SessionRecord }[]> {
+    const keys = new Set(this.sites.flatMap(site => site.store.calls.map(call => call.key)))
+    const store = await this.store()
+    const found = await Promise.all([...keys].map(async key => ({ key, record: await store.read(key) })))
+    return found.filter((one): one is { key: string; record: SessionRecord } => one.record !== undefined)
+  }
+
+  /** The keys of everything stored that holds the mark. */
+  async remains(): Promise<string[]> {
+    return (await this.records()).filter(({ record }) => record.data.includes(this.mark)).map(({ key }) => key)
+  }
+}
+
+/** A case that builds its own apps. */
+export interface StageCase {
+  readonly title: string
+  run(stage: Stage): Promise<void>
+}
+
+/** A case whose requests meet in one app, and once more on two: there the store alone decides. */
+export function onOneAndTwo(
+  title: string,
+  run: (stage: Stage, one: Site, other: Site) => Promise<void>,
+  options?: SessionOptions,
+): StageCase[] {
+  return [
+    {
+      title,
+      run: async stage => {
+        const site = await stage.site(options)
+        await run(stage, site, site)
+      },
+    },
+    {
+      title: `${title}, on two apps`,
+      run: async stage => run(stage, await stage.site(options), await stage.site(options)),
+    },
+  ]
+}

@@ -1,0 +1,129 @@
+import type { IncomingMessage } from 'node:http'
+import { commit } from './commit.js'
+import type { CookieTransport } from './cookie.js'
+import { isId, isKey, sha256 } from './id.js'
+import { isLive } from './ledger.js'
+import type { Runtime } from './runtime.js'
+import { assign, type Session, type SessionData } from './session.js'
+import type { EnumerableStore } from './store.js'
+import type { Sweeper } from './sweeper.js'
+import { Visit } from './visit.js'
+
+/** One session of a subject, as a device list shows it. Times are epoch milliseconds. */
+export interface SessionInfo {
+  readonly key: string
+  readonly data: SessionData
+  readonly createdAt: number
+  readonly seenAt: number
+  readonly expiresAt: number
+}
+
+export interface Admin {
+  /** Make a session outside of a request. `cookie` is a `Cookie` header value under every name the id may be read by. */
+  create(data: SessionData): Promise<{ id: string; key: string; cookie: string }>
+  /**
+   * The session of a request that Koa does not handle, such as a WebSocket upgrade; `undefined` when there is none. It is
+   * not touched, `save()` keeps changes, and its id cannot change.
+   */
+  open(req: IncomingMessage): Promise<Session | undefined>
+  /** The live sessions of a subject. Rejects with a `TypeError` without `subject` or on a store that cannot list. */
+  list(subject: string): AsyncIterable<SessionInfo>
+  /** End the session under `key`, wherever it went meanwhile. */
+  revoke(key: string): Promise<void>
+  /**
+   * End all sessions of a subject but the one under `except`. Resolves to how many. Rejects with a `TypeError` without
+   * `subject` or on a store that cannot list.
+   */
+  revokeAll(subject: string, options?: { readonly except?: string }): Promise<number>
+  /** Delete expired sessions now. Resolves to how many went. */
+  sweep(): Promise<number>
+  /** Stop sweeping and close the store. */
+  close(): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+export function admin(runtime: Runtime, sweeper: Sweeper): Admin {
+  const { codec, ledger, options, store } = runtime
+
+  const close = async (): Promise<void> => {
+    sweeper.stop()
+    await options.store.close()
+  }
+
+  /** The keys of a subject's live sessions, each bounded by `storeTimeout`. */
+  async function* keysOf(subject: string): AsyncGenerator<string> {
+    if (!options.subjectOf) throw new TypeError('list and revokeAll need the option subject')
+    if (!('keys' in options.store)) throw new TypeError(`store ${options.store.name} cannot list sessions`)
+    if (typeof subject !== 'string') throw new TypeError(`subject must be a string, got ${typeof subject}`)
+    const keys = (options.store as EnumerableStore).keys({ subject: sha256(subject) })[Symbol.asyncIterator]()
+    try {
+      for (;;) {
+        const { done, value } = await store.call('keys', undefined, store.deadline(), () => keys.next())
+        if (done) return
+        yield value
+      }
+    } finally {
+      await keys.return?.()
+    }
+  }
+
+  return {
+    async create(data) {
+      if (typeof data !== 'object' || data === null || Array.isArray(data) || Object.keys(data).length === 0) {
+        throw new TypeError('create(data): data must be an object that holds something; an empty session is not stored')
+      }
+      const visit = new Visit(runtime, undefined, true)
+      assign(visit.session, data)
+      await commit(runtime, visit.entry, { deadline: store.deadline() })
+      const { id, key } = visit.entry
+      const names = (options.transport as Partial<CookieTransport>).names ?? []
+      return { id, key, cookie: names.map(name => `${name}=${id}`).join('; ') }
+    },
+
+    async open(req) {
+      const id = options.transport.read(req)
+      if (!isId(id)) return undefined
+      const found = await store.read(sha256(id), store.deadline())
+      if (!isLive(found)) return undefined
+      const visit = new Visit(runtime)
+      visit.resume(id, found)
+      const { session, entry } = visit
+      return entry.known ? (session as Session) : undefined
+    },
+
+    async *list(subject) {
+      for await (const key of keysOf(subject)) {
+        const found = await store.read(key, store.deadline())
+        if (!isLive(found)) continue
+        const { createdAt, record } = found
+        const data = codec.decodeData(found.texts().data) as SessionData
+        yield { key, data, createdAt, seenAt: record.seenAt, expiresAt: record.expiresAt }
+      }
+    },
+
+    async revoke(key) {
+      // The value is not shown: it may be an id.
+      if (!isKey(key)) throw new TypeError('revoke(key): key must be 64 lower-case hex characters')
+      await ledger.end(key, undefined, store.deadline())
+    },
+
+    async revokeAll(subject, { except } = {}) {
+      if (except !== undefined && !isKey(except)) {
+        throw new TypeError('revokeAll(): except must be a key, 64 lower-case hex characters')
+      }
+      let count = 0
+      for (let found = 1; found > 0; count += found) {
+        // Again until nothing is found: a session that changed its id meanwhile may have been passed over.
+        found = 0
+        for await (const key of keysOf(subject)) {
+          if (key !== except && (await ledger.end(key, undefined, store.deadline()))) found++
+        }
+      }
+      return count
+    },
+
+    sweep: () => sweeper.sweep(),
+    close,
+    [Symbol.asyncDispose]: close,
+  }
+}

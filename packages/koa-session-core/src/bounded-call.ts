@@ -1,0 +1,26 @@
+import type { StoreCall } from './store.js'
+
+/**
+ * A call that may be aborted. Few calls are, and making an AbortSignal costs more than a read from memory, so it is made
+ * when a store asks for it.
+ */
+export class BoundedCall implements StoreCall {
+  #controller: AbortController | undefined
+  #reason: unknown
+
+  get signal(): AbortSignal {
+    if (this.#reason !== undefined) return AbortSignal.abort(this.#reason)
+    this.#controller ??= new AbortController()
+    return this.#controller.signal
+  }
+
+  abort(reason: unknown): void {
+    this.#reason = reason
+    this.#controller?.abort(reason)
+  }
+
+  static throwIfAborted(call: StoreCall | undefined): void {
+    if (!(call instanceof BoundedCall)) call?.signal?.throwIfAborted()
+    else if (call.#reason !== undefined) throw call.#reason
+  }
+}

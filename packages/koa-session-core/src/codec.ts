@@ -1,0 +1,109 @@
+import { types } from 'node:util'
+import { isSessionError, SessionError } from './errors.js'
+import { builtIns, parseRich, stringifyRich } from './rich-text.js'
+
+/** How session data becomes text and comes back. */
+export interface Codec {
+  /** The text for `value`, always the same one. Throws when `parse` would not bring `value` back as it was. */
+  stringify(value: unknown): string
+  /** The value behind a text that `stringify` made. Throws for any other text, and runs no code found in it. */
+  parse(text: string): unknown
+}
+
+/** In front of what is more than JSON; no JSON text starts with it. */
+const richMark = '~'
+const maxDepth = 1000
+
+/** Property names, and the numbers of entries in a Map or Set. */
+type Path = (string | number)[]
+
+/**
+ * Plain data as JSON text. Date, Map, Set, BigInt, URL, RegExp, Buffer, typed arrays, `undefined`, `NaN`, `-0`, holes,
+ * null prototypes, shared references and cycles in a form of their own behind a `~`. Anything else, such as a function
+ * or an instance of a class, is an `ERR_SESSION_ENCODE` that names where it was found.
+ */
+export function jsonCodec(): Codec {
+  return { stringify, parse }
+}
+
+function stringify(value: unknown): string {
+  const path: Path = []
+  try {
+    if (isJson(value, path, new Set())) return JSON.stringify(value)
+    return richMark + stringifyRich(value)
+  } catch (error) {
+    throw isSessionError(error) ? error : refusal('what throws when it is read', path, error)
+  }
+}
+
+function parse(text: string): unknown {
+  if (!text.startsWith(richMark)) return JSON.parse(text)
+  const value = parseRich(text.slice(richMark.length))
+  // The library reads more texts than it writes: what it would write otherwise is not ours, or was tampered with.
+  if (stringify(value) !== text) throw new SyntaxError('not a text of this codec')
+  return value
+}
+
+/**
+ * Whether JSON brings `value` back as it was. Throws where the library would not either. Calls no getter and no trap,
+ * so that what was checked is what gets written.
+ */
+function isJson(value: unknown, path: Path, seen: Set<object>): boolean {
+  if (typeof value === 'string' || typeof value === 'boolean' || value === null) return true
+  if (typeof value === 'number') return Number.isFinite(value) && !Object.is(value, -0)
+  if (typeof value === 'undefined' || typeof value === 'bigint') return false
+  if (typeof value !== 'object') throw refusal(`a ${typeof value}`, path)
+  if (seen.has(value)) return false
+  seen.add(value)
+  if (path.length >= maxDepth) throw refusal(`more than ${maxDepth} levels`, path)
+  if (types.isProxy(value)) throw refusal('a Proxy', path)
+
+  const prototype: object | null = Object.getPrototypeOf(value)
+  const array = Array.isArray(value) && prototype === Array.prototype
+  if (!array && prototype !== null && prototype !== Object.prototype) {
+    entriesOf(value, prototype, path).forEach((entry, index) => {
+      path.push(index)
+      for (const part of entry) isJson(part, path, seen)
+      path.pop()
+    })
+    return false
+  }
+
+  const keys = Reflect.ownKeys(value)
+  // Whatever was added to an array comes after its length.
+  if (array && keys.pop() !== 'length') throw refusal('an array with extra properties', path)
+  let json = array ? keys.length === value.length : prototype !== null
+  for (const key of keys) {
+    if (typeof key === 'symbol') throw refusal('a property named by a symbol', path)
+    path.push(key)
+    const property = Object.getOwnPropertyDescriptor(value, key)
+    if (!property?.enumerable) throw refusal('a property that is not enumerable', path)
+    if (!('value' in property)) throw refusal('a getter or setter', path)
+    if (!isJson(property.value, path, seen)) json = false
+    path.pop()
+  }
+  return json
+}
+
+/** What is inside a built-in that comes back as it was. Throws for every other object. */
+function entriesOf(value: object, prototype: object, path: Path): unknown[][] {
+  const comesBack = builtIns.get(prototype)
+  if (!comesBack?.(value)) {
+    const name: unknown = prototype.constructor?.name
+    const kind = `an instance of ${typeof name === 'string' && name !== '' ? name : 'a class'}`
+    throw refusal(comesBack ? `${kind} that would come back different` : kind, path)
+  }
+  if (types.isMap(value)) return [...value]
+  return types.isSet(value) ? Array.from(value, item => [item]) : []
+}
+
+function refusal(kind: string, path: Path, cause?: unknown): SessionError {
+  const steps = path.map(step => {
+    if (typeof step === 'number') return `.entries()[${step}]`
+    if (/^\d+$/.test(step)) return `[${step}]`
+    return /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(step) ? `.${step}` : `[${JSON.stringify(step)}]`
+  })
+  const text = steps.join('').replace(/^\./, '')
+  const place = text.length > 200 ? `${text.slice(0, 200)}…` : text || 'the top level'
+  return new SessionError('ERR_SESSION_ENCODE', `a session cannot hold ${kind}, found at ${place}`, cause)
+}

@@ -1,0 +1,88 @@
+import type { Entry } from './entry.js'
+import type { GuardedCodec } from './guarded-codec.js'
+import type { Deadline } from './guarded-store.js'
+import { isLive } from './ledger.js'
+import { type Live, live } from './record.js'
+import type { Runtime } from './runtime.js'
+import type { Visit } from './visit.js'
+
+/** Messages for a later request, each delivered once. */
+export interface Flash {
+  /**
+   * Take everything that earlier requests queued, oldest first. It is claimed in the store before this resolves, so of any
+   * number of parallel requests one gets it. `[]`, without a call of the store, when nothing waits.
+   */
+  <Message = unknown>(): Promise<Message[]>
+  /** Queue `{ type, message }` for a later request. */
+  (type: string, message: unknown): void
+  /** Queue any value the codec can store for a later request. At most 50 wait; the oldest goes. */
+  (value: unknown): void
+}
+
+/** The most messages that wait in one session. */
+const capacity = 50
+
+/** A message as it waits: which request queued it (a request is never given its own), and its value. */
+type Message = readonly [tag: string, value: unknown]
+
+export function flashOf(visit: Visit): Flash {
+  // A rest parameter, because `flash(undefined)` queues and `flash()` takes.
+  const flash = (...values: unknown[]): unknown => {
+    if (values.length === 0) return visit.takeFlash()
+    visit.queueFlash(values.length === 1 ? values[0] : { type: values[0], message: values[1] })
+    return undefined
+  }
+  return flash as Flash
+}
+
+/** Encoded when it is queued: what cannot be stored fails in the line that queues it, and later changes do not count. */
+export function encodedMessage(codec: GuardedCodec, tag: string, value: unknown): string {
+  return codec.encode([tag, value] satisfies Message)
+}
+
+/** The text of a queue with `queued` behind it. */
+export function joined(codec: GuardedCodec, queue: string | undefined, queued: readonly string[]): string {
+  const all = [...messages(codec, queue), ...queued.map(text => codec.decode(text))]
+  return codec.encode(all.slice(-capacity))
+}
+
+function messages(codec: GuardedCodec, queue: string | undefined): Message[] {
+  return queue ? (codec.decode(queue) as Message[]) : []
+}
+
+/** The encoded messages of one request that still wait in `state`. */
+export function messagesOf(codec: GuardedCodec, tag: string, state: Live): string[] {
+  const own = messages(codec, state.texts().flash).filter(message => message[0] === tag)
+  return own.map(message => codec.encode(message))
+}
+
+/** Claim what waits by one conditional write that changes nothing else. */
+export async function take(runtime: Runtime, entry: Entry, tag: string, deadline: Deadline): Promise<unknown[]> {
+  const { codec, ledger, options } = runtime
+  const { key } = entry
+  let taken: Message[] = []
+  const { state, written } = await ledger.replace(
+    key,
+    entry.known,
+    now => {
+      taken = []
+      if (!isLive(now) || entry.over || entry.key !== key) return undefined
+      const waiting = messages(codec, now.texts().flash)
+      taken = waiting.filter(message => message[0] !== tag)
+      if (taken.length === 0) return undefined
+      const own = waiting.filter(message => message[0] === tag)
+      return live(options, {
+        key: now.key,
+        createdAt: now.createdAt,
+        maxAge: now.maxAge,
+        subject: now.record.subject,
+        data: now.texts().data,
+        flash: own.length > 0 ? codec.encode(own) : '',
+      })
+    },
+    deadline,
+  )
+  if (isLive(state) && entry.key === key && !entry.over) entry.adopt(state)
+  if (written) return taken.map(message => message[1])
+  return entry.key === key || entry.over ? [] : take(runtime, entry, tag, deadline)
+}

@@ -1,0 +1,76 @@
+import type { Codec } from './codec.js'
+import { isSessionError, SessionError } from './errors.js'
+import { undecodable } from './record.js'
+
+export type Data = Record<string, unknown>
+
+/** The codec as the core calls it: whatever goes wrong inside is one of two SessionErrors. */
+export class GuardedCodec {
+  readonly #codec: Codec
+
+  constructor(codec: Codec) {
+    this.#codec = codec
+  }
+
+  encode(value: unknown): string {
+    let text: unknown
+    try {
+      text = this.#codec.stringify(value)
+    } catch (error) {
+      if (isSessionError(error)) throw error
+      throw new SessionError('ERR_SESSION_ENCODE', 'the codec could not encode the session', error)
+    }
+    if (typeof text === 'string') return text
+    throw new SessionError('ERR_SESSION_ENCODE', `codec.stringify must return a string, it returned ${typeof text}`)
+  }
+
+  decode(text: string): unknown {
+    try {
+      return this.#codec.parse(text)
+    } catch {
+      throw undecodable()
+    }
+  }
+
+  /** The own properties of `source`, which may be the user's object, as one text. */
+  encodeData(source: object): string {
+    return this.encode(shallowCopy(source))
+  }
+
+  decodeData(text: string): Data {
+    const data = this.decode(text)
+    if (typeof data === 'object' && data !== null && !Array.isArray(data)) return data as Data
+    throw undecodable()
+  }
+
+  /** One top-level value as text, to compare by; `undefined` where there is none. */
+  part(data: object, name: string): string | undefined {
+    return Object.hasOwn(data, name) ? this.encode((data as Data)[name]) : undefined
+  }
+
+  /** The top-level names whose values differ between two objects. */
+  differences(one: object, other: object): string[] {
+    const names = new Set([...Object.keys(one), ...Object.keys(other)])
+    return [...names].filter(name => this.part(one, name) !== this.part(other, name))
+  }
+}
+
+function shallowCopy(source: object): object {
+  try {
+    return { ...source }
+  } catch (error) {
+    throw new SessionError('ERR_SESSION_ENCODE', `${throwing(source)} of the session threw while it was read`, error)
+  }
+}
+
+/** The first property that throws when it is read. */
+function throwing(source: object): string | undefined {
+  return Object.keys(source).find(name => {
+    try {
+      void (source as Data)[name]
+      return false
+    } catch {
+      return true
+    }
+  })
+}

@@ -1,0 +1,155 @@
+import type { Context, ExtendableContext } from 'koa'
+import { type Admin, admin } from './admin.js'
+import { carry } from './carry.js'
+import { isSessionError } from './errors.js'
+import { type Flash, flashOf } from './flash.js'
+import { isId, sha256 } from './id.js'
+import { resolveOptions, type SessionOptions } from './options.js'
+import { expiry, type Live, undecodable } from './record.js'
+import { Reply } from './reply.js'
+import { Runtime } from './runtime.js'
+import type { Session, SessionData } from './session.js'
+import { Sweeper } from './sweeper.js'
+import { Visit } from './visit.js'
+
+declare module 'koa' {
+  interface ExtendableContext {
+    get session(): Session
+    /** An object replaces the data; `null` ends the session when the handler has ended. */
+    set session(value: SessionData | null)
+    flash: Flash
+  }
+}
+
+/** The middleware, and on it what scripts, sockets and device lists need. */
+export interface Sessions extends Admin {
+  (ctx: ExtendableContext, next: () => Promise<unknown>): Promise<void>
+}
+
+const mounted: unique symbol = Symbol.for('koa-session-core.mounted')
+const warned = new Set<string>()
+
+/**
+ * Sessions for Koa: `app.use(session())` sets `ctx.session` and `ctx.flash`.
+ *
+ * Throws a `TypeError` naming option, rule and value when an option is wrong or unknown.
+ */
+export function session(options: SessionOptions = {}): Sessions {
+  const resolved = resolveOptions(options)
+  const runtime = new Runtime(resolved)
+  const sweeper = new Sweeper(runtime)
+  if (resolved.isDefaultStore && process.env.NODE_ENV === 'production') {
+    warnOnce('KOA_SESSION_MEMORY_STORE', 'sessions are kept in memory: they end with this process; set option store')
+  }
+
+  const middleware = async (context: ExtendableContext, next: () => Promise<unknown>): Promise<void> => {
+    const ctx = context as Context
+    if (Object.hasOwn(ctx, mounted)) throw new TypeError('session() is mounted twice on this request; use it once')
+    runtime.first ??= ctx
+    sweeper.start()
+    warnOfProxy(ctx)
+    const { secure } = ctx
+    const presented = resolved.transport.read(ctx.req, { secure })
+    const reply = new Reply(ctx, resolved.transport, secure, presented !== undefined)
+    const visit = new Visit(runtime, { ctx, reply })
+    if (isId(presented)) await find(runtime, visit, reply, presented)
+    mount(ctx, visit)
+    try {
+      await next()
+      if (visit.idle) return
+    } catch (error) {
+      const failure = await visit.finish(!isAnswer(error))
+      if (failure !== undefined) visit.report(failure)
+      throw carry(error, reply.headers, ctx)
+    }
+    const failure = await visit.finish(false)
+    if (failure !== undefined) throw carry(failure, reply.headers, ctx)
+  }
+  return Object.assign(middleware, admin(runtime, sweeper))
+}
+
+/** Look up the session that the client named. */
+async function find(runtime: Runtime, visit: Visit, reply: Reply, id: string): Promise<void> {
+  const { options, store } = runtime
+  const key = sha256(id)
+  try {
+    const found = await store.read(key, store.deadline())
+    if (found?.kind === 'live') {
+      const { maxAge, record } = found
+      visit.resume(id, found)
+      reply.clientHas({ id, maxAge, expiresAt: record.expiresAt })
+      touch(runtime, visit, found)
+    } else if (found?.kind === 'tombstone') visit.entry.lost = { key, state: found }
+    else if (found) visit.report(undecodable())
+    else store.event('rejected', key)
+  } catch (error) {
+    if (options.storeFailure === 'reject' || !isSessionError(error)) throw error
+    visit.entry.failure = { key, error }
+    visit.report(error)
+  }
+}
+
+/** Beside the handler: a request that changes nothing keeps the session alive. */
+function touch({ options }: Runtime, visit: Visit, { createdAt, maxAge, record }: Live): void {
+  const now = Date.now()
+  const interval = maxAge === 'session' ? options.touchInterval : Math.min(options.touchInterval, maxAge / 10)
+  if (now - record.seenAt <= interval) return
+  visit.touch(visit.entry, { seenAt: now, expiresAt: expiry(options, now, createdAt, maxAge) }, record.version)
+}
+
+function mount(ctx: Context, visit: Visit): void {
+  Object.defineProperty(ctx, mounted, { value: visit })
+  Object.defineProperty(ctx, 'session', sessionProperty)
+  Object.defineProperty(ctx, 'flash', flashProperty)
+}
+
+interface Mounted {
+  readonly [mounted]: Visit
+}
+
+// The same functions for every request: closures made anew would cost more than the rest of the middleware.
+const sessionProperty: PropertyDescriptor & ThisType<Mounted> = {
+  get() {
+    return this[mounted].session
+  },
+  set(value: SessionData | null) {
+    this[mounted].session = value
+  },
+  configurable: true,
+  enumerable: true,
+}
+
+const flashProperty: PropertyDescriptor & ThisType<Mounted> = {
+  get() {
+    const value = flashOf(this[mounted])
+    Object.defineProperty(this, 'flash', { ...assignable, value })
+    return value
+  },
+  set(value: unknown) {
+    Object.defineProperty(this, 'flash', { ...assignable, value })
+  },
+  configurable: true,
+  enumerable: true,
+}
+
+const assignable: PropertyDescriptor = { writable: true, configurable: true, enumerable: true }
+
+/** Whether a handler that threw has answered: an HTTP error below 500 is an answer, anything else a failure. */
+function isAnswer(error: unknown): boolean {
+  const { status, statusCode } = (error ?? {}) as { status?: unknown; statusCode?: unknown }
+  const code = status ?? statusCode
+  return typeof code === 'number' && code >= 100 && code < 500
+}
+
+function warnOfProxy(ctx: Context): void {
+  const forwarded = ctx.req.headers['x-forwarded-proto']
+  if (forwarded === undefined || ctx.app.proxy || ctx.secure) return
+  if (String(forwarded).split(',', 1)[0]?.trim() !== 'https') return
+  warnOnce('KOA_SESSION_PROXY', 'X-Forwarded-Proto: https arrives, but app.proxy is off, so cookies are not Secure')
+}
+
+function warnOnce(code: string, message: string): void {
+  if (warned.has(code)) return
+  warned.add(code)
+  process.emitWarning(message, { code })
+}

@@ -1,0 +1,173 @@
+import { inspect } from 'node:util'
+import type { Entry } from './entry.js'
+import type { MaxAge } from './record.js'
+
+/**
+ * What the app keeps in a session. Declare its properties once, and `ctx.session` is typed everywhere:
+ *
+ * ```ts
+ * declare module 'koa-session-core' { interface SessionData { userId?: number } }
+ * ```
+ */
+export interface SessionData {}
+
+/** Called when a session operation has ended, with its error if it failed. */
+export type SessionCallback = (error?: unknown) => void
+
+/** What every session has beside its data: on the prototype, not enumerable, not to be overwritten. */
+export interface SessionMembers {
+  /** The secret in the cookie: 32 random bytes as 43 base64url characters. Reading it stores nothing. */
+  readonly id: string
+  /** SHA-256 of the id, 64 lower-case hex characters: what stores, logs and device lists use. */
+  readonly key: string
+  /** True until the session is first stored. */
+  readonly isNew: boolean
+  /** Epoch milliseconds from which `absoluteTimeout` counts. */
+  readonly createdAt: number
+  /** Epoch milliseconds at which the session ends unless it is used before. */
+  readonly expiresAt: number
+  /** `'session'`, or how many milliseconds without a request the browser and the store keep this session (remember-me). */
+  maxAge: MaxAge
+  /** Remove all data, keep the session. */
+  clear(): void
+  /**
+   * Change the id, keep the data and this object. Resolves when the new record is stored and the old one dead; `false`:
+   * the session was gone. Rejects like `save`.
+   */
+  rotateId(): Promise<boolean>
+  /**
+   * End this session at once and put a new, empty one with a new id into `ctx.session`. Nothing of it is stored until it
+   * has data. Messages that this request queued by `ctx.flash` go along.
+   */
+  regenerate(callback?: SessionCallback): Promise<void>
+  /** End this session. Resolves when it has ended in the store; `ctx.session` is a new, empty one. */
+  destroy(callback?: SessionCallback): Promise<void>
+  /**
+   * Store what changed now, not after the handler. Resolves to whether it is stored; `false`: the session was gone.
+   * Unchanged: `true`, without a call of the store. Rejects with a `SessionError` when the store fails or the data cannot
+   * be encoded.
+   */
+  save(callback?: SessionCallback): Promise<boolean>
+  /**
+   * Read, change and write in one atomic step. `change` is synchronous and runs again on fresh data after a lost race.
+   * Resolves and rejects like `save`. After a lost reply and a commit by another request, a change may be applied twice.
+   */
+  update(change: (data: SessionData) => void): Promise<boolean>
+}
+
+export type Session = SessionMembers & SessionData
+
+/** The object behind `ctx.session`: own properties are the user's data and nothing else. */
+export class SessionBag implements SessionMembers {
+  readonly #entry: Entry
+
+  constructor(entry: Entry) {
+    this.#entry = entry
+  }
+
+  get id(): string {
+    return this.#entry.id
+  }
+
+  get key(): string {
+    return this.#entry.key
+  }
+
+  get isNew(): boolean {
+    return this.#entry.known === null
+  }
+
+  get createdAt(): number {
+    return this.#entry.createdAt
+  }
+
+  get expiresAt(): number {
+    return this.#entry.expiresAt
+  }
+
+  get maxAge(): MaxAge {
+    return this.#entry.maxAge
+  }
+
+  set maxAge(value: MaxAge) {
+    this.#entry.setMaxAge(value)
+  }
+
+  clear(): void {
+    for (const name of Object.keys(this)) put(this, name, {})
+  }
+
+  rotateId(): Promise<boolean> {
+    return this.#entry.visit.save(this.#entry, { rotate: true })
+  }
+
+  regenerate(callback?: SessionCallback): Promise<void> {
+    return this.#entry.visit.leave(this.#entry, true, callback)
+  }
+
+  destroy(callback?: SessionCallback): Promise<void> {
+    return this.#entry.visit.leave(this.#entry, false, callback)
+  }
+
+  save(callback?: SessionCallback): Promise<boolean> {
+    return this.#entry.visit.save(this.#entry, {}, callback)
+  }
+
+  update(change: (data: SessionData) => void): Promise<boolean> {
+    if (typeof change !== 'function') throw new TypeError(`update(fn): fn must be a function, got ${typeof change}`)
+    return this.#entry.visit.save(this.#entry, { change })
+  }
+}
+
+const reserved = new Set(Object.getOwnPropertyNames(SessionBag.prototype))
+reserved.delete('constructor')
+
+// Every member becomes an accessor that refuses assignment; `constructor` and `__proto__` become ordinary keys.
+const prototype: object = SessionBag.prototype
+for (const name of reserved) {
+  const { value, get, set } = Object.getOwnPropertyDescriptor(prototype, name) as PropertyDescriptor
+  Object.defineProperty(prototype, name, {
+    get: get ?? (() => value),
+    set: set ?? (() => refuse(name)),
+    configurable: false,
+    enumerable: false,
+  })
+}
+Reflect.deleteProperty(prototype, 'constructor')
+Object.setPrototypeOf(prototype, null)
+// What libraries call on any object. Writable, so that these too are ordinary keys.
+for (const name of [
+  'hasOwnProperty',
+  'isPrototypeOf',
+  'propertyIsEnumerable',
+  'toString',
+  'toLocaleString',
+  'valueOf',
+]) {
+  const value: unknown = Reflect.get(Object.prototype, name)
+  Object.defineProperty(prototype, name, { value, writable: true, configurable: true, enumerable: false })
+}
+Object.defineProperty(prototype, inspect.custom, {
+  value(this: object) {
+    return { ...this }
+  },
+})
+
+function refuse(name: string): never {
+  throw new TypeError(`session.${name} is a member of every session and cannot be overwritten; choose another key`)
+}
+
+/** Give `bag` the own properties of `data`, or throw a TypeError and leave it as it is. */
+export function assign(bag: SessionBag, data: object): void {
+  const properties: Record<string, unknown> = { ...data }
+  for (const name of Object.keys(properties)) if (reserved.has(name)) refuse(name)
+  bag.clear()
+  for (const name of Object.keys(properties)) put(bag, name, properties)
+}
+
+/** Make one property of `bag` as it is in `from`, which may mean that there is none. */
+export function put(bag: SessionBag, name: string, from: object): void {
+  const properties = bag as unknown as Record<string, unknown>
+  if (Object.hasOwn(from, name)) properties[name] = (from as Record<string, unknown>)[name]
+  else delete properties[name]
+}

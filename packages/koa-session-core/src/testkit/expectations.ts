@@ -1,0 +1,72 @@
+import { equal, ok } from 'node:assert/strict'
+import { setTimeout } from 'node:timers/promises'
+import { inspect, isDeepStrictEqual } from 'node:util'
+import type { EnumerableStore, SessionRecord, Store } from '../store.js'
+import { newRecord } from './world.js'
+
+const show = (value: unknown): string => inspect(value, { maxStringLength: 120, breakLength: 120 })
+
+/** `value` is exactly `wanted`, as `rule` asks. */
+export function is<T>(value: T, wanted: T, rule: string): void {
+  ok(isDeepStrictEqual(value, wanted), `${rule}. Got ${show(value)}, wanted ${show(wanted)}`)
+}
+
+/** Reading `key` gives exactly `wanted`, as `rule` asks. */
+export async function holds(store: Store, key: string, wanted: SessionRecord | undefined, rule: string): Promise<void> {
+  const found = await store.read(key)
+  if (found === undefined || wanted === undefined) return is(found, wanted, rule)
+  // Field by field first: a message about the one that differs helps more than two whole records.
+  for (const field of ['data', 'expiresAt', 'seenAt', 'version', 'subject'] as const) {
+    is(found[field], wanted[field], `${rule}: the field ${field} differs`)
+  }
+  is(Object.keys(found).sort(), Object.keys(wanted).sort(), `${rule}: a record has these fields and no others`)
+}
+
+/** Stores `record` where nothing is. */
+export async function created<T extends SessionRecord>(store: Store, key: string, record: T): Promise<T> {
+  is(await store.write(key, record, null), true, 'Writing with expected null where no session lives is true')
+  return record
+}
+
+/** Replaces the session of version `expected`. */
+export async function replaced(
+  store: Store,
+  key: string,
+  expected: SessionRecord,
+  record = newRecord(),
+): Promise<SessionRecord> {
+  is(await store.write(key, record, expected.version), true, 'Writing at the stored version is true')
+  return record
+}
+
+/** Stores a session that will have expired by the time this resolves. The store may still hold it. */
+export async function expired(store: Store, key: string, fields: Partial<SessionRecord> = {}): Promise<SessionRecord> {
+  const record = await mortal(store, key, fields)
+  await until(record.expiresAt)
+  return record
+}
+
+/** Stores a session that expires within moments, but was there: its write was answered in time. */
+export async function mortal(store: Store, key: string, fields: Partial<SessionRecord> = {}): Promise<SessionRecord> {
+  for (let lead = 100; ; lead *= 2) {
+    const record = await created(store, key, newRecord({ ...fields, expiresAt: Date.now() + lead }))
+    if (Date.now() < record.expiresAt) return record
+    await store.destroy(key)
+  }
+}
+
+/** Resolves at `instant`, at that very millisecond if the machine allows it. */
+export async function until(instant: number): Promise<void> {
+  const early = instant - Date.now() - 3
+  if (early > 0) await setTimeout(early)
+  // A timer may be a few milliseconds late, and what comes at the instant itself is of interest.
+  while (Date.now() < instant);
+}
+
+/** What `keys` yields, sorted; no key twice. */
+export async function listed(store: EnumerableStore, subject?: string): Promise<string[]> {
+  const found: string[] = []
+  for await (const key of store.keys(subject === undefined ? {} : { subject })) found.push(key)
+  equal(new Set(found).size, found.length, `keys yields no session twice. Got ${show(found)}`)
+  return found.sort()
+}

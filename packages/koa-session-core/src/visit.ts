@@ -1,0 +1,242 @@
+import type { Context } from 'koa'
+import { commit, type How } from './commit.js'
+import { Entry } from './entry.js'
+import { isSessionError, SessionError } from './errors.js'
+import { encodedMessage, messagesOf, take } from './flash.js'
+import type { Deadline } from './guarded-store.js'
+import { newVersion, sha256 } from './id.js'
+import { Operation } from './operation.js'
+import { type Live, undecodable } from './record.js'
+import type { Delivery, Reply } from './reply.js'
+import type { Runtime } from './runtime.js'
+import { assign, SessionBag, type SessionCallback, type SessionData } from './session.js'
+
+/** A session that this request ended, and the one it put in its place. */
+interface Ending {
+  readonly old: Entry
+  readonly next: Entry
+  /** `regenerate`: whoever comes late under the old id finds a tombstone. */
+  readonly login: boolean
+  running?: Promise<void>
+}
+
+/** One request with its session, from the cookie to the response. Without a context (an upgrade) there is no response. */
+export class Visit {
+  readonly runtime: Runtime
+  readonly #ctx: Context | undefined
+  readonly #reply: Reply | undefined
+  /** Marks the flash messages that this request queued. */
+  #tag: string | undefined
+  #endings: Ending[] = []
+  /** Operations that have not ended. */
+  #pending: Promise<void>[] = []
+  /** Failures that are reported unless the handler turns out to have awaited them. */
+  readonly #unheard: (() => unknown)[] = []
+  #touching: Promise<void> | undefined
+  entry: Entry
+  opened = false
+  #finished: boolean
+  /** Whether this request ended a session, so that the response may clear its cookie. */
+  hasLeft = false
+
+  /** Whether there is a way to hand out an id: the response, or whoever asked for one. */
+  #deliverable: () => boolean
+
+  constructor(runtime: Runtime, response?: { ctx: Context; reply: Reply }, deliverable = false) {
+    this.runtime = runtime
+    this.#ctx = response?.ctx
+    this.#reply = response?.reply
+    this.#deliverable = () => response?.reply.open ?? deliverable
+    this.entry = new Entry(this)
+    this.#finished = !response
+  }
+
+  /** Work on the stored session that the client named. */
+  resume(id: string, known: Live): void {
+    this.entry = new Entry(this, { id, key: sha256(id), known })
+  }
+
+  get tag(): string {
+    return (this.#tag ??= newVersion().slice(0, 8))
+  }
+
+  get deliverable(): boolean {
+    return this.#deliverable()
+  }
+
+  assertDeliverable(): void {
+    if (this.deliverable) return
+    if (!this.#ctx) throw new TypeError('a session from open() cannot change its id: there is no response to carry it')
+    throw new SessionError('ERR_SESSION_HEADERS_SENT', 'the session id cannot be delivered: the headers have been sent')
+  }
+
+  report(error: unknown): void {
+    this.runtime.report(error, this.#ctx)
+  }
+
+  /** The user's object of `entry`. Data that cannot be decoded is reported, and the session is a new one. */
+  open(entry: Entry = this.entry): SessionBag {
+    if (entry.bag) return entry.bag
+    const { codec } = this.runtime
+    const bag = new SessionBag(entry)
+    try {
+      if (entry.known) assign(bag, codec.decodeData(entry.known.texts().data))
+    } catch (error) {
+      this.report(isSessionError(error) ? error : undecodable())
+      this.entry = new Entry(this)
+      this.entry.queued = entry.queued
+      return this.open()
+    }
+    entry.bag = bag
+    return bag
+  }
+
+  get session(): SessionBag {
+    this.opened = true
+    return this.open()
+  }
+
+  set session(value: SessionData | null) {
+    if (value === null) {
+      this.#leave(false)
+      return
+    }
+    if (typeof value !== 'object' || Array.isArray(value)) {
+      const got = Array.isArray(value) ? 'an array' : typeof value
+      throw new TypeError(`ctx.session must be set to an object, or to null to end it, got ${got}`)
+    }
+    if (value !== this.session) assign(this.session, value)
+  }
+
+  queueFlash(value: unknown): void {
+    this.opened = true
+    this.entry.queued.push(encodedMessage(this.runtime.codec, this.tag, value))
+  }
+
+  takeFlash(): Promise<unknown[]> {
+    this.opened = true
+    const { entry } = this
+    if (!entry.known?.flashWaits || entry.lost) return Promise.resolve([])
+    return this.#operate(() => take(this.runtime, entry, this.tag, this.runtime.store.deadline()))
+  }
+
+  save(entry: Entry, how: Omit<How, 'deadline'>, callback?: SessionCallback): Promise<boolean> {
+    return this.#operate(async () => {
+      const deadline = this.runtime.store.deadline()
+      await this.#carryOutAll(deadline)
+      const saved = await commit(this.runtime, entry, { ...how, deadline })
+      this.#deliver()
+      return saved
+    }, callback)
+  }
+
+  /** End the session of `entry` and go on with a new one. */
+  leave(entry: Entry, login: boolean, callback?: SessionCallback): Promise<void> {
+    if (login && !this.#ctx) return Promise.reject(new TypeError('a session from open() cannot be regenerated'))
+    const ending = entry.over ? undefined : this.#leave(login)
+    return this.#operate(async () => {
+      if (ending) await this.#carryOut(ending, this.runtime.store.deadline())
+      if (!login) this.#deliver()
+    }, callback)
+  }
+
+  #leave(login: boolean): Ending {
+    this.opened = true
+    this.hasLeft = true
+    const old = this.entry
+    const next = new Entry(this)
+    if (login) next.queued = old.queued
+    old.over = true
+    if (old.bag) Object.freeze(old.bag)
+    this.entry = next
+    const ending = { old, next, login }
+    this.#endings.push(ending)
+    return ending
+  }
+
+  #carryOut(ending: Ending, deadline: Deadline): Promise<void> {
+    ending.running ??= this.#end(ending, deadline).then(
+      () => {
+        this.#endings = this.#endings.filter(other => other !== ending)
+      },
+      error => {
+        delete ending.running
+        throw error
+      },
+    )
+    return ending.running
+  }
+
+  async #carryOutAll(deadline: Deadline): Promise<void> {
+    for (const ending of this.#endings) await this.#carryOut(ending, deadline)
+  }
+
+  async #end({ old, next, login }: Ending, deadline: Deadline): Promise<void> {
+    const { codec, ledger } = this.runtime
+    const elsewhere = old.lost ?? (old.failure && { key: old.failure.key, state: undefined })
+    if (!elsewhere && !old.known && !ledger.busy(old.key)) return
+    const { key, state } = elsewhere ?? { key: old.key, state: old.known }
+    const ended = await ledger.end(key, state, deadline, login ? next.key : undefined)
+    // What this request had queued and already stored goes along; what earlier requests queued was the last person's.
+    if (login && ended) next.queued.unshift(...messagesOf(codec, this.tag, ended))
+  }
+
+  /** Run an operation the app may or may not await. Until the response is out, it is waited for. */
+  #operate<T>(run: () => Promise<T>, callback?: SessionCallback): Promise<T> {
+    const operation = new Operation<T>(run, callback)
+    const settled = operation.settled.then(error => {
+      if (error === undefined) return
+      if (this.#finished) setImmediate(() => operation.awaited || this.report(error))
+      else this.#unheard.push(() => operation.awaited || this.report(error))
+    })
+    if (!this.#finished) this.#pending.push(settled)
+    return operation
+  }
+
+  /** Whether there is nothing to finish: the handler never opened the session, and its times are fresh. */
+  get idle(): boolean {
+    return !this.opened && !this.#touching
+  }
+
+  /** Everything that is left when the handler has ended. `abandon`: it failed, so what was not awaited is not stored. */
+  async finish(abandon: boolean): Promise<unknown> {
+    const deadline = this.runtime.store.deadline()
+    let failure: unknown
+    try {
+      while (this.#pending.length > 0) await this.#pending.pop()
+      await this.#carryOutAll(deadline)
+      if (!abandon) await commit(this.runtime, this.entry, { deadline })
+    } catch (error) {
+      failure = error
+    }
+    await this.#touching
+    this.#finished = true
+    for (const judge of this.#unheard) judge()
+    this.#deliver()
+    this.#reply?.finish(this.opened)
+    if (isSessionError(failure) && failure.code === 'ERR_SESSION_HEADERS_SENT') {
+      this.report(failure)
+      return undefined
+    }
+    return failure
+  }
+
+  /** Move the session's times beside the handler. */
+  touch(entry: Entry, times: { seenAt: number; expiresAt: number }, version: string): void {
+    const moved = (done: boolean) => {
+      if (done && entry.known?.record.version === version) {
+        entry.known = { ...entry.known, record: { ...entry.known.record, ...times } }
+      }
+    }
+    this.#touching = this.runtime.store.touch(entry.key, times, version).then(moved, error => this.report(error))
+  }
+
+  #deliver(): void {
+    const { entry } = this
+    const { known } = entry
+    let delivery: Delivery | null | undefined
+    if (known && !entry.lost) delivery = { id: entry.id, maxAge: known.maxAge, expiresAt: known.record.expiresAt }
+    else if (this.hasLeft) delivery = null
+    if (delivery !== undefined) this.#reply?.deliver(delivery)
+  }
+}

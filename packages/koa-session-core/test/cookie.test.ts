@@ -1,0 +1,508 @@
+import { get as httpGet, type IncomingMessage } from 'node:http'
+import test from 'ava'
+import fc from 'fast-check'
+import Koa from 'koa'
+import {
+  type CookieOptions,
+  headerTransport,
+  memoryStore,
+  type SessionOptions,
+  session,
+  type Transport,
+} from 'koa-session-core'
+import { type Handler, site, watched } from './support/app.js'
+import { raw } from './support/raw.js'
+import { getOverTls, overTls } from './support/tls.js'
+
+const secure = { 'x-forwarded-proto': 'https' }
+const behindProxy = (app: Koa) => {
+  app.proxy = true
+}
+
+const handlers: Record<string, Handler> = {
+  '/set': ctx => {
+    ctx.session.who = 'me'
+  },
+  '/remember': ctx => {
+    ctx.session.who = 'me'
+    ctx.session.maxAge = 60_000
+  },
+  '/get': ctx => ({ ...ctx.session }),
+  '/end': ctx => {
+    ctx.session = null
+  },
+}
+
+/** A `Set-Cookie` line as its name, its value and its attributes. */
+function taken(line: string | undefined) {
+  const [pair = '', ...attributes] = (line ?? '').split('; ')
+  const at = pair.indexOf('=')
+  return { name: pair.slice(0, at), value: pair.slice(at + 1), attributes }
+}
+
+/** What a site with these cookie options sets, on a plain or on a secure request. */
+async function setBy(t: Parameters<typeof site>[0], cookie: CookieOptions | undefined, headers = {}, path = '/set') {
+  const { client } = await site(t, handlers, { before: behindProxy, ...(cookie && { cookie }) })
+  const { cookies } = await client().get(path, { headers })
+  if (cookies.length !== 1) throw new Error(`${cookies.length} cookies`)
+  return taken(cookies[0])
+}
+
+test('without options the cookie has path /, httpOnly, sameSite lax, and secure on a secure request', async t => {
+  const plain = await setBy(t, undefined)
+  t.is(plain.name, 'sid')
+  t.regex(plain.value, /^[\w-]{43}$/)
+  t.deepEqual(plain.attributes, ['Path=/', 'HttpOnly', 'SameSite=Lax'])
+  const safe = await setBy(t, undefined, secure)
+  t.is(safe.name, '__Host-sid')
+  t.deepEqual(safe.attributes, ['Path=/', 'HttpOnly', 'Secure', 'SameSite=Lax'])
+})
+
+test('each cookie option changes exactly its attribute', async t => {
+  const name = 'id'
+  const cases: [CookieOptions, without: string[], added: string[]][] = [
+    [{}, [], []],
+    [{ path: '/app' }, ['Path=/'], ['Path=/app']],
+    [{ domain: 'example.com' }, [], ['Domain=example.com']],
+    [{ httpOnly: false }, ['HttpOnly'], []],
+    [{ httpOnly: true }, [], []],
+    [{ secure: true }, [], ['Secure']],
+    [{ secure: false }, [], []],
+    [{ sameSite: 'strict' }, ['SameSite=Lax'], ['SameSite=Strict']],
+    [{ sameSite: 'none', secure: true }, ['SameSite=Lax'], ['SameSite=None', 'Secure']],
+    [{ partitioned: true }, [], ['Partitioned']],
+    [{ partitioned: false }, [], []],
+    [{ priority: 'low' }, [], ['Priority=Low']],
+    [{ priority: 'medium' }, [], ['Priority=Medium']],
+    [{ priority: 'high' }, [], ['Priority=High']],
+  ]
+  for (const [options, without, added] of cases) {
+    const set = await setBy(t, { name, ...options })
+    const expected = ['Path=/', 'HttpOnly', 'SameSite=Lax'].filter(attribute => !without.includes(attribute))
+    t.is(set.name, name)
+    t.deepEqual(set.attributes.toSorted(), [...expected, ...added].toSorted(), JSON.stringify(options))
+  }
+  const onSecure = await setBy(t, { name, secure: false }, secure)
+  t.deepEqual(onSecure.attributes, ['Path=/', 'HttpOnly', 'SameSite=Lax'], 'secure: false stays off a secure request')
+})
+
+test('a numeric maxAge adds Max-Age beside Expires, and nothing else', async t => {
+  const started = Date.now()
+  const { attributes } = await setBy(t, undefined, {}, '/remember')
+  const expires = attributes.find(attribute => attribute.startsWith('Expires='))
+  t.deepEqual(attributes, ['Path=/', 'Max-Age=60', expires, 'HttpOnly', 'SameSite=Lax'])
+  const at = Date.parse(expires?.slice(8) ?? '')
+  t.true(at >= started + 59_000 && at <= Date.now() + 60_000)
+})
+
+test('a clearing cookie has exactly the attributes it was set with', async t => {
+  const cookies: CookieOptions[] = [
+    {},
+    { path: '/app', domain: 'example.com', httpOnly: false, sameSite: 'strict', priority: 'high' },
+    { secure: true, sameSite: 'none', partitioned: true },
+  ]
+  for (const cookie of cookies) {
+    for (const headers of [{}, secure]) {
+      const { client } = await site(t, handlers, { before: behindProxy, cookie })
+      const one = client()
+      const set = taken((await one.get('/set', { headers })).cookies[0])
+      const cleared = taken((await one.get('/end', { headers })).cookies[0])
+      t.is(cleared.name, set.name)
+      t.is(cleared.value, '')
+      const ends = ['Max-Age=0', 'Expires=Thu, 01 Jan 1970 00:00:00 GMT']
+      t.deepEqual(cleared.attributes.toSorted(), [...set.attributes, ...ends].toSorted())
+    }
+  }
+})
+
+test('the default name is __Host-sid on a secure request and sid on a plain one, and each reads only its own', async t => {
+  const options: SessionOptions = { store: memoryStore() }
+  const plain = await site(t, handlers, options)
+  const safe = await site(t, handlers, { ...options, wrap: overTls })
+  const { value: id, name: plainName } = taken((await plain.client().get('/set')).cookies[0])
+  t.is(plainName, 'sid')
+  const set = taken((await getOverTls(`${safe.url}/set`)).cookies[0])
+  t.is(set.name, '__Host-sid')
+  t.true(set.attributes.includes('Secure'))
+  t.is((await getOverTls(`${safe.url}/get`, `__Host-sid=${set.value}`)).text, '{"who":"me"}')
+  t.is((await getOverTls(`${safe.url}/get`, `sid=${set.value}`)).text, '{}')
+  t.is((await getOverTls(`${safe.url}/get`, `sid=x; __Host-sid=${set.value}`)).text, '{"who":"me"}')
+  const get = async (cookie: string) => (await plain.client().get('/get', { headers: { cookie } })).text
+  t.is(await get(`sid=${id}`), '{"who":"me"}')
+  t.is(await get(`__Host-sid=${id}`), '{}')
+  t.is(await get(`__Host-sid=x; sid=${id}`), '{"who":"me"}')
+})
+
+test('behind a proxy that app.proxy trusts, X-Forwarded-Proto decides over the name', async t => {
+  const { client } = await site(t, handlers, { before: behindProxy })
+  const one = client()
+  await one.get('/set', { headers: secure })
+  t.deepEqual([...one.jar.keys()], ['__Host-sid'])
+  t.is((await one.get('/get', { headers: secure })).text, '{"who":"me"}')
+  t.is((await one.get('/get')).text, '{}', 'a plain request reads sid alone')
+  await one.get('/set')
+  t.deepEqual([...one.jar.keys()], ['__Host-sid', 'sid'])
+  await one.get('/end')
+  t.deepEqual([...one.jar.keys()], ['__Host-sid'], 'and clears sid alone')
+})
+
+test('name fixes one name for plain and secure requests', async t => {
+  const { client } = await site(t, handlers, { before: behindProxy, cookie: { name: 'id' } })
+  const one = client()
+  await one.get('/set', { headers: secure })
+  t.deepEqual([...one.jar.keys()], ['id'])
+  t.is((await one.get('/get')).text, '{"who":"me"}')
+  const host = await setBy(t, { name: '__Host-id', secure: true })
+  t.is(host.name, '__Host-id')
+})
+
+test('a path, domain or secure: false that __Host- forbids makes the automatic name sid throughout', async t => {
+  const cookies: CookieOptions[] = [{ path: '/app' }, { domain: 'example.com' }, { secure: false }]
+  for (const cookie of [...cookies, { path: '/app', secure: true } as const]) {
+    const { client } = await site(t, handlers, { before: behindProxy, cookie })
+    const one = client()
+    await one.get('/set', { headers: secure })
+    t.deepEqual([...one.jar.keys()], ['sid'], JSON.stringify(cookie))
+    t.is((await one.get('/get')).text, '{"who":"me"}')
+    t.is((await one.get('/get', { headers: secure })).text, '{"who":"me"}')
+  }
+  for (const cookie of [{ httpOnly: false }, { sameSite: 'strict' }, { priority: 'low' }, { path: '/' }] as const) {
+    t.is((await setBy(t, cookie, secure)).name, '__Host-sid', JSON.stringify(cookie))
+  }
+})
+
+test('secure: auto follows ctx.secure as it was when the request began', async t => {
+  const { client } = await site(
+    t,
+    {
+      '/set': ctx => {
+        delete ctx.req.headers['x-forwarded-proto']
+        ctx.session.who = ctx.secure ? 'secure' : 'plain'
+      },
+      '/set-late': ctx => {
+        ctx.req.headers['x-forwarded-proto'] = 'https'
+        ctx.session.who = ctx.secure ? 'secure' : 'plain'
+      },
+      '/get': ctx => ctx.session.who,
+    },
+    { before: behindProxy },
+  )
+  const one = client()
+  const set = taken((await one.get('/set', { headers: secure })).cookies[0])
+  t.is(set.name, '__Host-sid')
+  t.true(set.attributes.includes('Secure'))
+  t.is((await one.get('/get', { headers: secure })).json, 'plain')
+  const late = taken((await client().get('/set-late')).cookies[0])
+  t.is(late.name, 'sid')
+  t.false(late.attributes.includes('Secure'))
+})
+
+test('secure: true never throws behind an untold proxy', async t => {
+  const { client, errors } = await site(t, handlers, { cookie: { secure: true } })
+  const one = client()
+  const reply = await one.get('/set')
+  t.is(reply.status, 204)
+  const { name, attributes } = taken(reply.cookies[0])
+  t.is(name, '__Host-sid', 'the one name the browser may send back')
+  t.true(attributes.includes('Secure'))
+  t.is((await one.get('/get')).text, '{"who":"me"}')
+  t.is((await one.get('/end')).status, 204)
+  t.is(one.jar.size, 0)
+  t.deepEqual(errors, [])
+})
+
+test('of cookies with the same name the first one counts, also where it is no id', async t => {
+  const { client, url } = await site(t, handlers)
+  const one = client()
+  await one.get('/set')
+  const id = one.jar.get('sid')
+  const get = async (cookie: string) => (await client().get('/get', { headers: { cookie } })).text
+  const other = 'A'.repeat(43)
+  t.is(await get(`sid=${id}; sid=${other}`), '{"who":"me"}')
+  t.is(await get(`sid=${other}; sid=${id}`), '{}')
+  t.is(await get(`sid=; sid=${id}`), '{}')
+  t.is(await get(`sid; sid=${id}`), '{"who":"me"}', 'what has no = has no name')
+  const two = (first: string, second: string) =>
+    raw(url, `GET /get HTTP/1.1\r\nHost: a\r\nConnection: close\r\nCookie: ${first}\r\nCookie: ${second}\r\n\r\n`)
+  t.true((await two(`sid=${id}`, `sid=${other}`)).endsWith('{"who":"me"}'))
+  t.true((await two(`sid=${other}`, `sid=${id}`)).endsWith('{}'))
+})
+
+test('spaces and tabs are all that may stand before a name', async t => {
+  const store = watched(memoryStore())
+  const { client, url } = await site(t, handlers, { store, before: behindProxy })
+  const one = client()
+  await one.get('/set', { headers: secure })
+  const id = one.jar.get('__Host-sid') as string
+  const answer = async (...before: (string | Uint8Array)[]) => {
+    store.calls.length = 0
+    const head = 'GET /get HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-Forwarded-Proto: https\r\nCookie: a=b;'
+    return raw(url, head, ...before, `__Host-sid=${id}; c=d\r\n\r\n`)
+  }
+  for (const before of ['', ' ', '\t', ' \t  ']) t.true((await answer(before)).endsWith('{"who":"me"}'), before)
+  const others = [0xa0, 0x85, 0xad, 0x5f, 0x22, 0x2e, 0x0c, 0x0b, 0x1f, 0xff].map(byte => Uint8Array.of(byte))
+  // What String.prototype.trim() removes, as UTF-8.
+  const spaces = ['\u00a0', '\u1680', '\u2003', '\u2028', '\u2029', '\u202f', '\u205f', '\u3000', '\ufeff', '\u200b']
+  for (const before of [...others, ...spaces]) {
+    const text = await answer(' ', before)
+    t.regex(text, /^HTTP\/1\.1 (200|400) /)
+    t.false(text.includes('"me"'), `before the name: ${JSON.stringify(before)}`)
+    t.deepEqual(store.calls, [])
+  }
+})
+
+test('cookies of any kind but an exact id cause no store call and no crash', async t => {
+  const store = watched(memoryStore())
+  const { client, url, errors } = await site(t, handlers, { store, before: behindProxy })
+  const one = client()
+  await one.get('/set')
+  await one.get('/set', { headers: secure })
+  const ids = [one.jar.get('sid') as string, one.jar.get('__Host-sid') as string]
+  store.calls.length = 0
+
+  const names = fc.oneof(
+    fc.constantFrom(
+      'sid',
+      '__Host-sid',
+      '__proto__',
+      'constructor',
+      'SID',
+      '__host-sid',
+      'sid.sig',
+      '"sid"',
+      '',
+      'toString',
+    ),
+    fc.constantFrom(
+      'sid ',
+      'sid\t',
+      '%73id',
+      'sid[]',
+      '$sid',
+      'ssid',
+      '\u00a0sid',
+      '\ufeff__Host-sid',
+      ' \u2003sid',
+      'sid\u00a0',
+    ),
+    fc.string({ unit: 'binary', maxLength: 20 }),
+  )
+  const value = fc.oneof(
+    fc
+      .tuple(
+        fc.constantFrom(...ids),
+        fc.constantFrom<(id: string) => string>(
+          id => `"${id}"`,
+          id => `%22${id}`,
+          id => `%${id.charCodeAt(0).toString(16)}${id.slice(1)}`,
+          id => encodeURIComponent(`${id}\0`),
+          id => `${id}=`,
+          id => `${id}.sig`,
+          id => `${id} .`,
+          id => ` ${id}`,
+          id => `\t${id}`,
+          id => `${id.slice(0, 42)}+`,
+          id => `${id.slice(0, 42)}é`,
+          id => id.slice(1),
+          id => `${id}${id}`,
+          id => `\ufeff${id}`,
+        ),
+      )
+      .map(([id, spoil]) => spoil(id)),
+    fc.constantFrom('', '__proto__', 'a'.repeat(42), 'a'.repeat(44), '%00'.repeat(15), '%', '%zz', '=', '=='),
+    fc.string({ unit: 'binary', maxLength: 60 }),
+    fc.integer({ min: 45, max: 20_000 }).map(length => 'x'.repeat(length)),
+  )
+  // The right id under a wrong name is part of the game too, but a right name with a right id is not.
+  const pair = fc.oneof(
+    { weight: 4, arbitrary: fc.tuple(names, value).map(([name, text]) => `${name}=${text}`) },
+    { weight: 1, arbitrary: fc.tuple(names, fc.constantFrom(...ids)).map(([name, id]) => `${name}=${id}`) },
+    { weight: 1, arbitrary: names },
+  )
+  const isExact = (text: string) => /^[ \t]*(sid|__Host-sid)=[\w-]{43}[ \t]*$/.test(text)
+  const header = fc
+    .array(
+      pair.filter(text => text.split(/[;\r\n]/).every(part => !isExact(part))),
+      { minLength: 1, maxLength: 6 },
+    )
+    .map(pairs => Buffer.from(pairs.join('; ').replace(/[\r\n]/g, ''), 'utf8'))
+  const bytes = fc
+    .uint8Array({ minLength: 1, maxLength: 100 })
+    .map(array => array.filter(byte => byte !== 10 && byte !== 13))
+
+  let answered = 0
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.oneof(header, bytes), { minLength: 1, maxLength: 3 }),
+      fc.boolean(),
+      async (lines, isSecure) => {
+        const cookies = lines.flatMap(line => ['Cookie: ', line, '\r\n'])
+        const proto = isSecure ? 'X-Forwarded-Proto: https\r\n' : ''
+        const text = await raw(url, `GET /get HTTP/1.1\r\nHost: a\r\nConnection: close\r\n${proto}`, ...cookies, '\r\n')
+        const status = Number(/^HTTP\/1\.1 (\d+) /.exec(text)?.[1])
+        if (status === 200) answered++
+        // Node's parser refuses control characters and headers of more than 16 KB before Koa sees them.
+        else if (status !== 400 && status !== 431) throw new Error(`status ${status}`)
+        if (status === 200 && !text.endsWith('{}')) throw new Error(`it was let in: ${text}`)
+        if (/set-cookie/i.test(text)) throw new Error('a cookie was set')
+        if (store.calls.length > 0) throw new Error(`store calls: ${store.calls}`)
+      },
+    ),
+    { numRuns: 400 },
+  )
+  t.true(answered > 100, `${answered} requests came through the parser`)
+  t.deepEqual(errors, [])
+  t.is((await one.get('/get')).text, '{"who":"me"}')
+})
+
+test('headerTransport carries the id in a header of requests and responses', async t => {
+  const transport = headerTransport({ name: 'X-Session-Id' })
+  const { client, sessions } = await site(t, handlers, { transport })
+  const one = client()
+  const set = await one.get('/set')
+  const id = set.headers.get('x-session-id') ?? ''
+  t.regex(id, /^[\w-]{43}$/)
+  t.deepEqual(set.cookies, [])
+  t.is(set.headers.get('vary'), 'X-Session-Id')
+  t.is(set.headers.get('cache-control'), 'no-store')
+  const get = await one.get('/get', { headers: { 'X-SESSION-ID': id } })
+  t.is(get.text, '{"who":"me"}')
+  t.false(get.headers.has('x-session-id'), 'the client has it')
+  t.is((await one.get('/get', { headers: { cookie: `sid=${id}` } })).text, '{}')
+  const end = await one.get('/end', { headers: { 'x-session-id': id } })
+  t.is(end.headers.get('x-session-id'), '', 'empty: forget it')
+  t.is((await one.get('/get', { headers: { 'x-session-id': id } })).text, '{}')
+  t.is((await sessions.create({ who: 'script' } as object)).cookie, '')
+})
+
+test('a header that names no exact id causes no store call', async t => {
+  const store = watched(memoryStore())
+  const { client } = await site(t, handlers, { store, transport: headerTransport({ name: '__proto__' }) })
+  for (const value of ['', 'x', 'a'.repeat(44), '%41'.repeat(15), `${'a'.repeat(43)}, ${'b'.repeat(43)}`]) {
+    t.is((await client().get('/get', { headers: { ['__proto__']: value } })).text, '{}')
+  }
+  t.is((await client().get('/get')).text, '{}')
+  t.deepEqual(store.calls, [])
+})
+
+test('a transport of your own reads the request and writes the id, null for none, with its maxAge', async t => {
+  const reads: unknown[] = []
+  const writes: { id: string | null; maxAge: unknown }[] = []
+  const transport: Transport = {
+    read(req: IncomingMessage) {
+      reads.push(req.url)
+      return new URL(req.url ?? '', 'http://a').searchParams.get('ticket') ?? undefined
+    },
+    write(ctx, id, { maxAge }) {
+      writes.push({ id, maxAge })
+      ctx.set('X-Ticket', id ?? 'gone')
+    },
+    vary: 'X-Any',
+  }
+  const { client } = await site(
+    t,
+    {
+      ...handlers,
+      '/fail': ctx => {
+        ctx.session.who = 'me'
+        ctx.throw(401)
+      },
+    },
+    { transport },
+  )
+  const set = await client().get('/set')
+  const id = set.headers.get('x-ticket')
+  t.is(set.headers.get('vary'), 'X-Any')
+  t.deepEqual(set.cookies, [])
+  t.is((await client().get(`/get?ticket=${id}`)).text, '{"who":"me"}')
+  t.is((await client().get(`/end?ticket=${id}`)).headers.get('x-ticket'), 'gone')
+  await client().get('/remember')
+  t.is(
+    (await client().get('/fail')).headers.get('x-ticket'),
+    writes[3]?.id ?? '',
+    'what it wrote survives an HTTP error',
+  )
+  t.is(reads.length, 5)
+  t.deepEqual(
+    writes.map(({ id: written, maxAge }) => [written?.length, maxAge]),
+    [
+      [43, 'session'],
+      [undefined, 'session'],
+      [43, writes[2]?.maxAge],
+      [43, 'session'],
+    ],
+  )
+  t.true((writes[2]?.maxAge as number) > 59_000 && (writes[2]?.maxAge as number) <= 60_000)
+})
+
+test('a transport that reads anything but an exact id causes no store call', async t => {
+  const store = watched(memoryStore())
+  let read: unknown
+  const { client } = await site(t, handlers, { store, transport: { read: () => read as string, write() {} } })
+  for (read of [5, {}, [], null, true, Buffer.from('a'), ['a'.repeat(43)]]) {
+    const reply = await client().get('/get')
+    t.is(reply.text, '{}')
+    t.is(reply.headers.get('vary'), null, 'without vary there is none')
+  }
+  t.deepEqual(store.calls, [])
+})
+
+/** A copy of the middleware that has not warned yet, and its warnings. */
+async function warnings(t: Parameters<typeof site>[0], copy: string) {
+  const path = `../src/middleware.js?${copy}`
+  const fresh = (await import(path)) as { session: typeof session }
+  const heard: (Error & { code?: string })[] = []
+  const listen = (warning: Error) => heard.push(warning)
+  process.on('warning', listen)
+  t.teardown(() => process.off('warning', listen))
+  return { session: fresh.session, heard, tick: () => new Promise(resolve => setImmediate(resolve)) }
+}
+
+test.serial('one warning, once, where X-Forwarded-Proto: https arrives and app.proxy is off', async t => {
+  const { session, heard, tick } = await warnings(t, 'proxy')
+  const visit = async (app: Koa, headers: Record<string, string>) => {
+    const server = app.listen(0, '127.0.0.1')
+    await new Promise(resolve => server.once('listening', resolve))
+    await new Promise(resolve => httpGet({ ...(server.address() as object), headers, agent: false }, resolve))
+    server.close()
+    await tick()
+  }
+  const app = () => new Koa().use(session())
+  const trusting = app()
+  trusting.proxy = true
+  await visit(trusting, secure)
+  await visit(app(), {})
+  await visit(app(), { 'x-forwarded-proto': 'http' })
+  await visit(app(), { 'x-forwarded-proto': 'http, https' })
+  t.deepEqual(heard, [])
+  const one = app()
+  for (const headers of [{ 'x-forwarded-proto': 'https, http' }, secure, secure]) await visit(one, headers)
+  await visit(app(), secure)
+  t.deepEqual(
+    heard.map(({ code }) => code),
+    ['KOA_SESSION_PROXY'],
+  )
+  t.regex(heard[0]?.message ?? '', /X-Forwarded-Proto.*app\.proxy is off/)
+})
+
+test.serial('the default store warns once when NODE_ENV is production', async t => {
+  const { session, heard, tick } = await warnings(t, 'production')
+  const before = process.env.NODE_ENV
+  const during = async (env: string, options?: SessionOptions) => {
+    process.env.NODE_ENV = env
+    session(options)
+    if (before === undefined) delete process.env.NODE_ENV
+    else process.env.NODE_ENV = before
+    await tick()
+  }
+  await during('development')
+  await during('test', {})
+  await during('production', { store: memoryStore() })
+  t.deepEqual(heard, [], 'whoever names the memory store has chosen it')
+  await during('production')
+  await during('production', { idleTimeout: 5_000 })
+  t.deepEqual(
+    heard.map(({ code }) => code),
+    ['KOA_SESSION_MEMORY_STORE'],
+  )
+})

@@ -1,0 +1,323 @@
+import { inspect } from 'node:util'
+import test from 'ava'
+import fc from 'fast-check'
+import { type CookieOptions, headerTransport, memoryStore, type SessionOptions, session } from 'koa-session-core'
+import { resolveOptions } from '../src/options.js'
+
+const passphrase = 'a passphrase of more than 32 characters'
+const key = new Uint8Array(32).fill(7)
+
+/** What `session()` says of options that the types do not allow. */
+function refusal(options: unknown): Error | undefined {
+  try {
+    session(options as SessionOptions)
+    return undefined
+  } catch (error) {
+    return error as Error
+  }
+}
+
+const methodsOf = (names: string) => Object.fromEntries(names.split(' ').map(name => [name, () => {}]))
+const storeMethods = methodsOf('read write touch destroy close')
+
+/** Wrong values: option, value, the rule that the message must state, and the value as it must show it. */
+const wrong: [option: string, value: unknown, rule: RegExp, shown: string][] = [
+  ['store', null, /must have the methods read, write, touch, destroy, close, read is missing/, 'null'],
+  ['store', 'redis', /must have the methods/, '"redis"'],
+  ['store', { name: 'x', ...storeMethods, touch: 1 }, /touch is missing/, 'an object'],
+  ['store', storeMethods, /must have a name/, 'an object'],
+  ['store', { name: 'x', ...storeMethods, sweep: true }, /sweep is missing/, 'an object'],
+  ['store', { name: 'x', ...storeMethods, keys: [] }, /keys is missing/, 'an object'],
+  ['cookie', null, /takes an object of options/, 'null'],
+  ['cookie', 'sid', /takes an object of options/, '"sid"'],
+  ['cookie', [], /takes an object of options/, 'an array'],
+  ['cookie', { maxAge: 5 }, /has no option maxAge/, '5'],
+  ['cookie.name', '', /must be a token/, '""'],
+  ['cookie.name', 'a b', /must be a token/, '"a b"'],
+  ['cookie.name', 'a=b', /must be a token/, '"a=b"'],
+  ['cookie.name', 'a;b', /must be a token/, '"a;b"'],
+  ['cookie.name', 'ü', /must be a token/, '"ü"'],
+  ['cookie.name', 7, /must be a token/, '7'],
+  ['cookie.path', 'app', /must begin with \//, '"app"'],
+  ['cookie.path', '/a;b', /must begin with \//, '"/a;b"'],
+  ['cookie.path', '/a\nb', /must begin with \//, '"/a\\nb"'],
+  ['cookie.path', '/ü', /must begin with \//, '"/ü"'],
+  ['cookie.path', null, /must begin with \//, 'null'],
+  ['cookie.domain', 'a b', /must be a host name/, '"a b"'],
+  ['cookie.domain', 'example.com; Secure', /must be a host name/, '"example.com; Secure"'],
+  ['cookie.domain', '', /must be a host name/, '""'],
+  ['cookie.domain', 5, /must be a host name/, '5'],
+  ['cookie.httpOnly', 1, /must be true or false/, '1'],
+  ['cookie.secure', 'yes', /must be true, false or 'auto'/, '"yes"'],
+  ['cookie.secure', 0, /must be true, false or 'auto'/, '0'],
+  ['cookie.sameSite', 'Lax', /must be 'strict', 'lax' or 'none'/, '"Lax"'],
+  ['cookie.sameSite', false, /must be 'strict', 'lax' or 'none'/, 'false'],
+  ['cookie.partitioned', 'yes', /must be true or false/, '"yes"'],
+  ['cookie.priority', 'highest', /must be 'low', 'medium' or 'high'/, '"highest"'],
+  ['idleTimeout', 0, /must be a whole number of milliseconds from 1 to/, '0'],
+  ['idleTimeout', 1.5, /must be a whole number of milliseconds/, '1.5'],
+  ['idleTimeout', '1h', /must be a whole number of milliseconds/, '"1h"'],
+  ['idleTimeout', Number.NaN, /must be a whole number of milliseconds/, 'NaN'],
+  ['idleTimeout', Number.POSITIVE_INFINITY, /must be a whole number of milliseconds/, 'Infinity'],
+  ['idleTimeout', null, /must be a whole number of milliseconds/, 'null'],
+  ['idleTimeout', 1e14, /must be a whole number of milliseconds/, '100000000000000'],
+  ['absoluteTimeout', 0, /must be a whole number of milliseconds from 1 to \d+ or Infinity/, '0'],
+  ['absoluteTimeout', Number.NEGATIVE_INFINITY, /or Infinity/, '-Infinity'],
+  ['absoluteTimeout', null, /or Infinity/, 'null'],
+  ['touchInterval', -1, /must be a whole number of milliseconds from 0 to/, '-1'],
+  ['touchInterval', null, /must be a whole number of milliseconds/, 'null'],
+  ['touchInterval', 3_600_000, /must be less than idleTimeout/, '3600000'],
+  ['maxAge', 0, /must be 'session' or a whole number of milliseconds from 1 to/, '0'],
+  ['maxAge', 'forever', /must be 'session' or a whole number/, '"forever"'],
+  ['maxAge', null, /must be 'session' or a whole number/, 'null'],
+  ['maxAge', Number.POSITIVE_INFINITY, /must be 'session' or a whole number/, 'Infinity'],
+  ['subject', 'userId', /must be a function/, '"userId"'],
+  ['subject', null, /must be a function/, 'null'],
+  ['transport', null, /must have the methods read, write, read is missing/, 'null'],
+  ['transport', methodsOf('read'), /write is missing/, 'an object'],
+  ['transport', { ...methodsOf('read write'), vary: 5 }, /as vary, if any, header names/, '5'],
+  ['transport', { ...methodsOf('read write'), vary: 'a\nb' }, /as vary, if any, header names/, '"a\\nb"'],
+  ['codec', JSON.parse, /must have the methods stringify, parse, stringify is missing/, 'a function'],
+  ['codec', methodsOf('stringify'), /parse is missing/, 'an object'],
+  ['storeTimeout', 0, /must be a whole number of milliseconds from 1 to 2147483647/, '0'],
+  ['storeTimeout', 2 ** 31, /must be a whole number of milliseconds/, '2147483648'],
+  ['storeTimeout', null, /must be a whole number of milliseconds/, 'null'],
+  ['storeFailure', 'ignore', /must be 'reject' or 'anonymous'/, '"ignore"'],
+  ['storeFailure', null, /must be 'reject' or 'anonymous'/, 'null'],
+  ['maxBytes', 0, /must be a whole number of bytes from 1 to/, '0'],
+  ['maxBytes', '1MB', /must be a whole number of bytes/, '"1MB"'],
+  ['maxBytes', null, /must be a whole number of bytes/, 'null'],
+  ['sweepInterval', -1, /must be a whole number of milliseconds from 0 to 2147483647/, '-1'],
+  ['sweepInterval', 2 ** 31, /must be a whole number of milliseconds/, '2147483648'],
+  ['sweepInterval', null, /must be a whole number of milliseconds/, 'null'],
+  ['onError', console, /must be a function/, 'an object'],
+]
+
+test('a wrong option is a TypeError at construction naming option, rule and value', t => {
+  for (const [option, value, rule, shown] of wrong) {
+    const [outer, inner] = option.split('.') as [string, string | undefined]
+    const error = refusal({ [outer]: inner === undefined ? value : { [inner]: value } })
+    const what = `${option}: ${inspect(value)}`
+    t.true(error instanceof TypeError, what)
+    t.true(error?.message.startsWith(`session(): option ${option} `), `${what}: ${error?.message}`)
+    t.regex(error?.message ?? '', rule, what)
+    t.true(error?.message.includes(`, got ${shown}`), `${what}: ${error?.message}`)
+  }
+})
+
+test('a wrong option is never named with the value of encryptionKeys', t => {
+  const values = ['short secret', [], ['short secret'], [passphrase, 'short secret'], [new Uint8Array(31)], null, 5]
+  const holes: unknown[] = [passphrase]
+  holes.length = 2
+  for (const encryptionKeys of [...values, holes, passphrase, key, { 0: key, length: 1 }, [5], [[...key]]]) {
+    const error = refusal({ encryptionKeys })
+    t.true(error instanceof TypeError, inspect(encryptionKeys))
+    t.is(
+      error?.message,
+      'session(): option encryptionKeys must be an array of keys, each 32 bytes or a passphrase of 32 or more ' +
+        'characters (the value is not shown)',
+    )
+  }
+  for (const options of [{ encryptionKey: passphrase }, { keys: passphrase }, { secret: passphrase }]) {
+    const error = refusal(options)
+    t.true(error instanceof TypeError)
+    t.false(error?.message.includes('passphrase'), 'nor is a secret under a misspelt name')
+  }
+})
+
+test('an unknown option is a TypeError at construction naming option, rule and value', t => {
+  const cases: [unknown, RegExp][] = [
+    [{ idletimeout: 5 }, /^session\(\) has no option idletimeout, got 5; it has store, cookie, idleTimeout,/],
+    [{ rolling: undefined }, /no option rolling, got undefined/],
+    [JSON.parse('{"__proto__":{"store":1}}'), /no option __proto__, got an object/],
+    [
+      { cookie: { samesite: 'lax' } },
+      /^session\(\): option cookie has no option samesite, got "lax"; it has name, path/,
+    ],
+    [null, /^session\(\) takes an object of options, got null/],
+    [[], /^session\(\) takes an object of options, got an array/],
+    ['sid', /^session\(\) takes an object of options, got "sid"/],
+    [() => {}, /^session\(\) takes an object of options, got a function/],
+  ]
+  for (const [options, message] of cases) {
+    const error = refusal(options)
+    t.true(error instanceof TypeError, inspect(options))
+    t.regex(error?.message ?? '', message)
+  }
+})
+
+test('prefix rules are checked at construction, and sameSite none needs secure', t => {
+  const good: CookieOptions[] = [
+    { name: '__Host-id', secure: true },
+    { name: '__Secure-id', secure: true, path: '/app', domain: 'example.com' },
+    { name: '__hostile' },
+    { sameSite: 'none', secure: true },
+    { partitioned: true },
+  ]
+  for (const cookie of good) t.is(refusal({ cookie }), undefined, inspect(cookie))
+  const bad: [CookieOptions, RegExp][] = [
+    [{ name: '__Host-id' }, /option cookie.secure must be true with the name __Host-id, got "auto"/],
+    [{ name: '__Host-id', secure: false }, /option cookie.secure must be true with the name __Host-id, got false/],
+    [{ name: '__Host-id', secure: true, path: '/app' }, /cookie.path must be \/ with the name __Host-id, got "\/app"/],
+    [
+      { name: '__Host-id', secure: true, domain: 'a.b' },
+      /cookie.domain must be absent with the name __Host-id, got "a.b"/,
+    ],
+    [{ name: '__host-id' }, /option cookie.secure must be true with the name __host-id/],
+    [{ name: '__Secure-id' }, /option cookie.secure must be true with the name __Secure-id/],
+    [{ name: '__SECURE-id', secure: false }, /option cookie.secure must be true with the name __SECURE-id/],
+    [{ sameSite: 'none' }, /option cookie.secure must be true with cookie.sameSite 'none', got "auto"/],
+    [{ sameSite: 'none', secure: false }, /option cookie.secure must be true with cookie.sameSite 'none', got false/],
+    [{ partitioned: true, secure: false }, /option cookie.secure must not be false with cookie.partitioned, got false/],
+  ]
+  for (const [cookie, message] of bad) {
+    const error = refusal({ cookie })
+    t.true(error instanceof TypeError, inspect(cookie))
+    t.regex(error?.message ?? '', message)
+  }
+})
+
+test('transport and cookie are two ways to carry the id: giving both is a TypeError', t => {
+  const error = refusal({ transport: headerTransport({ name: 'X-Session' }), cookie: {} })
+  t.true(error instanceof TypeError)
+  t.regex(error?.message ?? '', /option cookie has no effect beside transport/)
+})
+
+test('headerTransport refuses a wrong or unknown option with a TypeError naming option, rule and value', t => {
+  for (const [options, message] of [
+    [{ name: '' }, /headerTransport\(\): option name must be a header name, got ""/],
+    [{ name: 'a:b' }, /option name must be a header name, got "a:b"/],
+    [{}, /option name must be a header name, got undefined/],
+    [{ name: 'X', vary: 'X' }, /headerTransport\(\) has no option vary, got "X"; it has name/],
+    [undefined, /headerTransport\(\) takes an object of options, got undefined/],
+  ] as const) {
+    t.throws(() => headerTransport(options as never), { instanceOf: TypeError, message })
+  }
+})
+
+test('without options every default is in place', t => {
+  const { codec, onError, seal, store, subjectOf, transport, ...plain } = resolveOptions({})
+  t.deepEqual(plain, {
+    isDefaultStore: true,
+    idleTimeout: 3_600_000,
+    absoluteTimeout: 86_400_000,
+    touchInterval: 60_000,
+    maxAge: 'session',
+    storeTimeout: 5_000,
+    storeFailure: 'reject',
+    maxBytes: 1_048_576,
+    sweepInterval: 300_000,
+  })
+  t.is(store.name, 'memory')
+  t.is(transport.vary, 'Cookie')
+  t.is(codec.stringify({ a: 1 }), '{"a":1}')
+  t.is(seal.seal('text', ''), 'text')
+  t.is(subjectOf, undefined)
+  t.is(onError, undefined)
+  const explicit = Object.fromEntries([...Object.keys(plain), 'store', 'cookie'].map(name => [name, undefined]))
+  delete explicit.isDefaultStore
+  t.is(resolveOptions(explicit).idleTimeout, 3_600_000, 'undefined is as good as absent')
+})
+
+test('touchInterval is by default a tenth of idleTimeout, at most 60 s', t => {
+  for (const [idleTimeout, touchInterval] of [
+    [1, 0],
+    [1_005, 100],
+    [600_000, 60_000],
+    [86_400_000, 60_000],
+  ] as const) {
+    t.is(resolveOptions({ idleTimeout }).touchInterval, touchInterval)
+  }
+})
+
+test('the ends of every range are allowed, and absoluteTimeout may be Infinity', t => {
+  const allowed: SessionOptions[] = [
+    { idleTimeout: 1 },
+    { idleTimeout: 1e13, absoluteTimeout: 1e13 },
+    { absoluteTimeout: Number.POSITIVE_INFINITY },
+    { absoluteTimeout: 1 },
+    { touchInterval: 0 },
+    { idleTimeout: 10, touchInterval: 9 },
+    { maxAge: 1 },
+    { maxAge: 1e13 },
+    { storeTimeout: 1 },
+    { storeTimeout: 2 ** 31 - 1, sweepInterval: 2 ** 31 - 1 },
+    { sweepInterval: 0 },
+    { maxBytes: 1 },
+    { encryptionKeys: ['x'.repeat(32), key, Buffer.alloc(32)] },
+    { cookie: {} },
+    { transport: { ...headerTransport({ name: 'a' }), vary: 'Authorization, X-Device' } },
+  ]
+  for (const options of allowed) t.is(refusal(options), undefined, inspect(options))
+})
+
+test('options are never mutated: a deeply frozen object works', t => {
+  const cookie: CookieOptions = Object.freeze({ name: 'id', path: '/a', domain: 'example.com', secure: true })
+  const encryptionKeys = Object.freeze([passphrase, key])
+  const options: SessionOptions = Object.freeze({
+    store: Object.freeze(memoryStore()),
+    cookie,
+    idleTimeout: 5_000,
+    absoluteTimeout: 10_000,
+    touchInterval: 100,
+    maxAge: 5_000,
+    subject: Object.freeze(() => undefined),
+    codec: Object.freeze({ stringify: JSON.stringify, parse: JSON.parse }),
+    encryptionKeys,
+    storeTimeout: 1_000,
+    storeFailure: 'anonymous',
+    maxBytes: 1_000,
+    sweepInterval: 0,
+    onError: Object.freeze(() => {}),
+  })
+  t.notThrows(() => session(options))
+  t.notThrows(() => session(Object.freeze({ transport: Object.freeze(headerTransport(Object.freeze({ name: 'X' }))) })))
+  t.true(key.every(byte => byte === 7))
+})
+
+/** Anything at all, and often what comes close to being right. */
+const junk = fc.oneof(
+  fc.anything({
+    withBigInt: true,
+    withBoxedValues: true,
+    withDate: true,
+    withMap: true,
+    withNullPrototype: true,
+    withObjectString: true,
+    withSet: true,
+    withSparseArray: true,
+    withTypedArray: true,
+  }),
+  fc.constantFrom<unknown>(Symbol('junk'), () => 1, class {}, new Proxy({}, {}), Object.create(null), null, -0, 1n),
+  fc.integer({ min: -2, max: 2 ** 33 }),
+  fc.double(),
+  fc.dictionary(fc.constantFrom('name', 'read', 'write', 'secure', 'path', 'keys', '__proto__'), fc.anything()),
+)
+
+const options = [
+  ...['store', 'cookie', 'idleTimeout', 'absoluteTimeout', 'touchInterval', 'maxAge', 'subject', 'transport', 'codec'],
+  ...['encryptionKeys', 'storeTimeout', 'storeFailure', 'maxBytes', 'sweepInterval', 'onError', 'unknown'],
+]
+const cookieOptions = ['name', 'path', 'domain', 'httpOnly', 'secure', 'sameSite', 'partitioned', 'priority', 'unknown']
+
+test('any value of any option is accepted or is a TypeError with the name of the option, never another error', t => {
+  let accepted = 0
+  const judge = (name: string, given: unknown) => {
+    const error = refusal(given)
+    if (error === undefined) accepted++
+    else if (!(error instanceof TypeError) || !error.message.includes(`option ${name}`)) throw error
+  }
+  fc.assert(
+    fc.property(fc.constantFrom(...options), junk, (name, value) => judge(name, { [name]: value })),
+    { numRuns: 3_000 },
+  )
+  fc.assert(
+    fc.property(fc.constantFrom(...cookieOptions), junk, (name, value) => {
+      // Of two options that exclude each other, the message may name either.
+      const other = name === 'partitioned' || name === 'sameSite' ? { secure: true } : {}
+      judge(name === 'unknown' ? name : `cookie.`, { cookie: { ...other, [name]: value } })
+    }),
+    { numRuns: 2_000 },
+  )
+  t.true(accepted > 20 && accepted < 4_000, `${accepted} were accepted`)
+})

@@ -1,0 +1,154 @@
+import { AssertionError } from 'node:assert'
+import test from 'ava'
+import { memoryStore, type Store } from 'koa-session-core'
+import { type Capability, type ConformanceOptions, conformanceCases } from 'koa-session-core/testkit'
+import { BackendError, brokenStores, type FullStore, storesWith } from './broken-stores.js'
+
+const all: Capability[] = ['sweep', 'keys', 'shared']
+
+/** Memory stores as several processes see one backend: the same world is the same data, closing ends only the view. */
+function sharedMemory(): (world: string) => Store {
+  const worlds = new Map<string, FullStore>()
+  return world => {
+    const backend = worlds.get(world) ?? memoryStore()
+    worlds.set(world, backend)
+    return { ...backend, close: async () => {} }
+  }
+}
+
+function find(title: string, options: ConformanceOptions) {
+  const found = conformanceCases(options).find(each => each.title === title)
+  if (!found) throw new Error(`there is no case '${title}'`)
+  return found
+}
+
+const rightStores: Record<string, ConformanceOptions> = {
+  'the memory store': { create: () => memoryStore(), capabilities: ['sweep', 'keys'] },
+  'memory shared by several stores': { create: sharedMemory(), capabilities: all },
+  'a store on a table': { create: storesWith(() => ({})), capabilities: all },
+  'a store without abilities': {
+    create: storesWith(() => ({ sweep: undefined, keys: undefined })),
+    capabilities: ['shared'],
+  },
+}
+
+// One at a time: some cases look at single milliseconds.
+for (const [name, options] of Object.entries(rightStores)) {
+  for (const { title, run } of conformanceCases(options)) {
+    test.serial(`${name}: ${title}`, async t => {
+      await run()
+      t.pass()
+    })
+  }
+}
+
+const titles = conformanceCases({ create: () => memoryStore(), capabilities: all }).map(({ title }) => title)
+
+test('for every case there is a broken store', t => {
+  t.is(new Set(titles).size, titles.length, 'no two cases have the same title')
+  t.deepEqual(Object.keys(brokenStores).sort(), titles.toSorted())
+  for (const flaws of Object.values(brokenStores)) t.not(Object.keys(flaws).length, 0)
+})
+
+for (const [title, flaws] of Object.entries(brokenStores)) {
+  for (const [flaw, broken] of Object.entries(flaws)) {
+    test.serial(`'${title}' catches: ${flaw}`, async t => {
+      const options = { create: storesWith(broken), capabilities: all, seed: 'always the same' }
+      const error = await t.throwsAsync(find(title, options).run())
+      t.true(error instanceof AssertionError || error instanceof BackendError, error.stack ?? '')
+    })
+  }
+}
+
+for (const ability of ['sweep', 'keys'] as const) {
+  test(`a store that has ${ability} but does not declare it fails a case`, async t => {
+    const title = `a store has ${ability} exactly when its capabilities name it`
+    const { run } = find(title, { create: () => memoryStore(), capabilities: [] })
+    await t.throwsAsync(run, { instanceOf: AssertionError, message: new RegExp(`The method ${ability} is not there`) })
+  })
+}
+
+test('cases that need an ability are there exactly when it is declared', t => {
+  const of = (capabilities: Capability[]) => conformanceCases({ create: () => memoryStore(), capabilities }).length
+  const [none, sweep, keys, shared] = [of([]), of(['sweep']), of(['keys']), of(['shared'])]
+  for (const more of [sweep, keys, shared]) t.true(more > none)
+  t.is(of(all), sweep + keys + shared - 2 * none)
+})
+
+test('every case opens worlds of its own, closes every store it opened, and opens one only without `shared`', async t => {
+  for (const capabilities of [all, ['sweep', 'keys'] as const]) {
+    const worlds = new Set<string>()
+    for (const { title } of conformanceCases({ create: () => memoryStore(), capabilities })) {
+      const opened = new Map<string, Set<Store>>()
+      const closed = new Set<Store>()
+      const stores = storesWith(() => ({}))
+      const create = (world: string): Store => {
+        const store: Store = { ...stores(world), close: async () => void closed.add(store) }
+        opened.set(world, (opened.get(world) ?? new Set()).add(store))
+        return store
+      }
+      await find(title, { create, capabilities }).run()
+      for (const [world, here] of opened) {
+        t.regex(world, /^[a-z][a-z0-9]{15}$/)
+        t.false(worlds.has(world), title)
+        worlds.add(world)
+        if (!capabilities.some(each => each === 'shared')) t.is(here.size, 1, title)
+        t.deepEqual([...here].filter(store => !closed.has(store)).length, 0, title)
+      }
+      t.not(opened.size, 0)
+    }
+  }
+})
+
+test('a case that fails closes what it opened, and tells its own failure rather than one of closing', async t => {
+  let closed = 0
+  const create = (): Store => ({
+    ...memoryStore(),
+    read: async () => null as unknown as undefined,
+    async close() {
+      closed++
+      throw new BackendError('cannot close')
+    },
+  })
+  const { run } = find('reading a key that was never written is undefined', { create, capabilities: ['sweep', 'keys'] })
+  await t.throwsAsync(run, {
+    instanceOf: AssertionError,
+    message: /unknown session is undefined.*Got null, wanted undef/,
+  })
+  t.is(closed, 1)
+})
+
+test('a case fails when its store cannot be opened, or cannot be closed', async t => {
+  const title = 'reading a key that was never written is undefined'
+  const reason = new BackendError('no server')
+  const cannot = () => {
+    throw reason
+  }
+  t.is(await t.throwsAsync(find(title, { create: cannot, capabilities: all }).run()), reason)
+  const unclosable = (): Store => ({ ...memoryStore(), close: () => Promise.reject(reason) })
+  t.is(await t.throwsAsync(find(title, { create: unclosable, capabilities: all }).run()), reason)
+})
+
+test('the same seed plans the same calls, and a failure prints it with the history', async t => {
+  const title = 'random calls of several clients at the same time have one order that explains every answer'
+  const broken = storesWith(() => ({ read: async () => undefined }))
+  const failure = async () => {
+    const { run } = find(title, { create: broken, capabilities: ['sweep', 'keys'], seed: 'abc' })
+    const { message } = await t.throwsAsync(run, { instanceOf: AssertionError })
+    t.regex(message, /\(seed: 'abc'\)\n\d+-\d+ client \d: /)
+    return message.match(/client \d step \d/g)?.sort()[0]
+  }
+  t.is(await failure(), await failure())
+})
+
+test('wrong options of conformanceCases are a TypeError naming option, rule and value', t => {
+  t.throws(() => conformanceCases({ create: 5, capabilities: [] } as unknown as ConformanceOptions), {
+    instanceOf: TypeError,
+    message: 'conformanceCases: create must be a function, got 5',
+  })
+  const capabilities = ['key'] as unknown as Capability[]
+  t.throws(() => conformanceCases({ create: () => memoryStore(), capabilities }), {
+    instanceOf: TypeError,
+    message: "conformanceCases: a capability must be one of sweep, keys, shared, got 'key'",
+  })
+})

@@ -1,0 +1,145 @@
+import { join, resolve } from 'node:path'
+import { inspect } from 'node:util'
+import type { EnumerableStore, SessionRecord, SweepableStore } from 'koa-session-core'
+import { reportSkipped } from './disk.js'
+import { entriesIn, shardNames } from './layout.js'
+import { SessionCell } from './session-cell.js'
+import { sweepShard } from './sweep.js'
+import { isLive } from './tag.js'
+import { Turns, untilAborted } from './turns.js'
+
+export interface FileStoreOptions {
+  /**
+   * Where sessions are kept, relative to the working directory at construction. Made when first needed.
+   * @default 'sessions'
+   */
+  readonly directory?: string
+}
+
+/** Sessions in a directory of a local file system, safe across crashes and processes. */
+export function fileStore(options: FileStoreOptions = {}): SweepableStore & EnumerableStore {
+  const directory = resolve(checkedDirectory(options))
+  const turns = new Turns()
+
+  return {
+    name: 'file',
+
+    async read(key, { signal } = {}) {
+      signal?.throwIfAborted()
+      return untilAborted(signal, read(new SessionCell(directory, key)))
+    },
+
+    async write(key, record, expected, { signal } = {}) {
+      const cell = new SessionCell(directory, key)
+      return turns.take(key, signal, () => write(cell, record, expected, signal))
+    },
+
+    async touch(key, times, expected, { signal } = {}) {
+      const cell = new SessionCell(directory, key)
+      return turns.take(key, signal, async () => {
+        for (;;) {
+          const { tag } = await cell.list()
+          if (!tag || !isLive(tag) || tag.version !== expected) return false
+          if (await cell.touch(tag, times)) return true
+        }
+      })
+    },
+
+    async destroy(key, { signal } = {}) {
+      const cell = new SessionCell(directory, key)
+      return turns.take(key, signal, async () => {
+        for (;;) {
+          const { tag } = await cell.list()
+          if (!tag || (await cell.end(tag))) break
+        }
+        // Also when there was nothing: another process may have removed it a moment ago.
+        await cell.settle()
+      })
+    },
+
+    async sweep({ signal } = {}) {
+      let swept = 0
+      for (const shard of shardNames) {
+        signal?.throwIfAborted()
+        swept += await sweepShard(directory, join(directory, shard), signal)
+      }
+      return swept
+    },
+
+    async *keys({ signal, subject } = {}) {
+      for (const shard of shardNames) {
+        signal?.throwIfAborted()
+        // A directory read while it changes may give a name twice.
+        const seen = new Set<string>()
+        for await (const entries of entriesIn(join(directory, shard), signal)) {
+          const found = await Promise.all(
+            entries.map(async ({ path, key, attempt, isDirectory }) => {
+              if (key === undefined || attempt !== undefined || seen.has(key)) return undefined
+              seen.add(key)
+              if (!isDirectory) return reportSkipped(path, 'not a directory')
+              const { tag } = await new SessionCell(directory, key).list()
+              return tag && isLive(tag) && (subject === undefined || tag.subject === subject) ? key : undefined
+            }),
+          )
+          for (const key of found) if (key !== undefined) yield key
+        }
+      }
+    },
+
+    /** Nothing is held open between calls. */
+    async close() {},
+  }
+}
+
+async function read(cell: SessionCell): Promise<SessionRecord | undefined> {
+  for (;;) {
+    const { tag } = await cell.list()
+    if (!tag || !isLive(tag)) return undefined
+    const record = await cell.load(tag)
+    if (record !== 'changed') return record
+  }
+}
+
+async function write(
+  cell: SessionCell,
+  record: SessionRecord,
+  expected: string | null,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  for (;;) {
+    signal?.throwIfAborted()
+    const { tag, blocked } = await cell.list()
+    const live = tag && isLive(tag) ? tag : undefined
+    if (live?.version === record.version) {
+      await cell.settle()
+      return true
+    }
+    if (expected !== null) {
+      if (live?.version !== expected) return false
+    } else if (live) {
+      // A damaged record reads as no session, so one can be made in its place.
+      const present = await cell.load(live)
+      if (present === 'changed') continue
+      if (present !== undefined) return false
+    } else if (blocked) {
+      throw Object.assign(new Error('ENOTEMPTY: foreign files are in the folder of a session'), { code: 'ENOTEMPTY' })
+    }
+    // An expired tag is taken over like any other.
+    const current = tag ?? (await cell.open())
+    if (current && (await cell.replace(current, record, signal))) return true
+  }
+}
+
+function checkedDirectory(options: FileStoreOptions): string {
+  if (typeof options !== 'object' || options === null) {
+    throw new TypeError(`fileStore: options must be an object, got ${inspect(options)}`)
+  }
+  const { directory = 'sessions', ...unknown } = options
+  for (const [name, value] of Object.entries(unknown)) {
+    throw new TypeError(`fileStore: unknown option ${name} (the only one is directory), got ${inspect(value)}`)
+  }
+  if (typeof directory !== 'string' || directory === '' || directory.includes('\0')) {
+    throw new TypeError(`fileStore: directory must be a non-empty string, got ${inspect(directory)}`)
+  }
+  return directory
+}

@@ -1,0 +1,66 @@
+import { opendir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { hasCode } from './disk.js'
+import type { Tag } from './tag.js'
+
+/*
+ * sessions/0f/                                 one of 256 shards, by the first two characters of the key
+ * sessions/0f/<key>/<tag>                      a session's folder; the name of the tag in it is the session's state
+ * sessions/0f/<key>.<attempt>.<previous>       a record file: the data that the tag of that attempt refers to
+ * sessions/0f/new.<attempt>/<tag>              a folder on its way to its place
+ */
+
+export interface Entry {
+  readonly path: string
+  readonly isDirectory: boolean
+  readonly key?: string
+  /** Only record files have them. */
+  readonly attempt?: string
+  readonly previous?: string
+}
+
+const entriesAtATime = 32
+const folderName = /^[0-9a-f]{64}$/
+const newFolderName = /^new\.[0-9a-f]{16}$/
+const recordFileName = /^([0-9a-f]{64})\.([0-9a-f]{16})\.([0-9a-f]{16})$/
+
+export const shardNames: readonly string[] = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, '0'))
+
+export const shardOf = (directory: string, key: string): string => join(directory, key.slice(0, 2))
+
+/** Where the session under `key` is. Anything but a key is refused: it could lead out of the directory. */
+export function folderOf(directory: string, key: string): string {
+  if (!folderName.test(key)) throw new TypeError('A session key must be 64 lower-case hex characters')
+  return join(shardOf(directory, key), key)
+}
+
+export const recordFileOf = (directory: string, key: string, tag: Tag): string =>
+  join(shardOf(directory, key), `${key}.${tag.attempt}.${tag.previous}`)
+
+/** What is in a shard, a few entries at a time, so that a million sessions neither fill memory nor hold up the process. */
+export async function* entriesIn(shard: string, signal?: AbortSignal): AsyncGenerator<Entry[]> {
+  let entries: Entry[] = []
+  try {
+    for await (const found of await opendir(shard, { bufferSize: entriesAtATime })) {
+      const entry = entryOf(shard, found.name, found.isDirectory())
+      if (entry) entries.push(entry)
+      if (entries.length < entriesAtATime) continue
+      signal?.throwIfAborted()
+      yield entries
+      entries = []
+    }
+  } catch (error) {
+    if (!hasCode(error, 'ENOENT')) throw error
+  }
+  yield entries
+}
+
+/** Foreign names are none of our business. */
+function entryOf(shard: string, name: string, isDirectory: boolean): Entry | undefined {
+  const path = join(shard, name)
+  if (folderName.test(name)) return { path, isDirectory, key: name }
+  if (newFolderName.test(name)) return { path, isDirectory }
+  const [, key, attempt, previous] = recordFileName.exec(name) ?? []
+  if (key && attempt && previous) return { path, isDirectory, key, attempt, previous }
+  return undefined
+}

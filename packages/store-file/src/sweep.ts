@@ -1,0 +1,37 @@
+import { rm } from 'node:fs/promises'
+import { discard, reportSkipped } from './disk.js'
+import { type Entry, entriesIn } from './layout.js'
+import { SessionCell } from './session-cell.js'
+import { isLive } from './tag.js'
+
+/** Remove what is expired in one shard, and what dead processes left there. Resolves to how many sessions went. */
+export async function sweepShard(directory: string, shard: string, signal?: AbortSignal): Promise<number> {
+  let swept = 0
+  const referred = new Set<string>()
+  const recordFiles: Entry[] = []
+
+  const visit = async (entry: Entry): Promise<void> => {
+    if (entry.attempt !== undefined) recordFiles.push(entry)
+    // A living process whose unfinished folder is taken away makes another one.
+    else if (entry.key === undefined) await rm(entry.path, { recursive: true, force: true })
+    else if (!entry.isDirectory) reportSkipped(entry.path, 'not a directory')
+    else {
+      const cell = new SessionCell(directory, entry.key)
+      const { tag } = await cell.list()
+      if (tag === undefined) return
+      if (isLive(tag)) referred.add(tag.attempt)
+      else if ((await cell.end(tag)) && tag.version !== '') swept++
+    }
+  }
+
+  for await (const entries of entriesIn(shard, signal)) await Promise.all(entries.map(visit))
+  for (const { path, key, attempt, previous } of recordFiles) {
+    if (key === undefined || attempt === undefined || referred.has(attempt)) continue
+    signal?.throwIfAborted()
+    const { tag, blocked } = await new SessionCell(directory, key).list()
+    // Its writer saw `previous` as the state before making the file, and can only replace that very state. With
+    // another state in place, it never will: no state comes back. So a file may be young and still be litter.
+    if (!blocked && tag?.attempt !== attempt && tag?.attempt !== previous) await discard(path)
+  }
+  return swept
+}

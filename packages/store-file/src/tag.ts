@@ -1,0 +1,56 @@
+import { randomBytes } from 'node:crypto'
+
+/**
+ * The state of a session is the name of one empty file, its tag. A name can be replaced by another in one atomic step
+ * that fails when the old one is no longer there: that is a compare-and-swap, done by the kernel.
+ */
+export interface Tag {
+  /** The file's name, made of everything below. */
+  readonly name: string
+  /** Names the write that made this state. Random, never used twice, kept by a touch. */
+  readonly attempt: string
+  /** The attempt that this one replaced. */
+  readonly previous: string
+  /** Empty in a blank tag: a session about to be created. */
+  readonly version: string
+  readonly expiresAt: number
+  readonly seenAt: number
+  readonly subject?: string
+}
+
+const format = '1'
+const hex16 = '([0-9a-f]{16})'
+const pattern = new RegExp(`^${format}_${hex16}_${hex16}_${hex16}_([0-9a-f]*)_([^_]+)_([^_]+)_([0-9a-f]*)$`)
+
+export const newAttempt = (): string => randomBytes(8).toString('hex')
+
+/** The tag's name is bound to the key, so that a folder reached by a symbolic link is nobody else's session. */
+export function makeTag(key: string, state: Omit<Tag, 'name'>): Tag {
+  const { attempt, previous, version, expiresAt, seenAt, subject } = state
+  const hexVersion = Buffer.from(version).toString('hex')
+  const name = [format, key.slice(0, 16), attempt, previous, hexVersion, expiresAt, seenAt, subject ?? ''].join('_')
+  return { name, attempt, previous, version, expiresAt, seenAt, ...(subject !== undefined && { subject }) }
+}
+
+/** A blank tag is expired from the start: readers see no session, writers replace it, sweepers remove it. */
+export function blankTag(key: string): Tag {
+  return makeTag(key, { attempt: newAttempt(), previous: '0'.repeat(16), version: '', expiresAt: 0, seenAt: 0 })
+}
+
+/** The tag called `name`, or `undefined` when that is no tag of `key`. */
+export function parseTag(key: string, name: string): Tag | undefined {
+  const [, bound, attempt, previous, version, expiresAt, seenAt, subject] = pattern.exec(name) ?? []
+  if (bound !== key.slice(0, 16) || attempt === undefined || previous === undefined || version === undefined) return
+  return {
+    name,
+    attempt,
+    previous,
+    version: Buffer.from(version, 'hex').toString(),
+    expiresAt: Number(expiresAt),
+    seenAt: Number(seenAt),
+    ...(subject && { subject }),
+  }
+}
+
+/** By the clock of this process. */
+export const isLive = (tag: Tag): boolean => tag.expiresAt > Date.now()

@@ -1,0 +1,88 @@
+import { readdir } from 'node:fs/promises'
+import { createInterface } from 'node:readline'
+import type { EnumerableStore, SweepableStore } from 'koa-session-core'
+import { fileStore } from 'koa-session-store-file'
+
+/*
+ * A process of its own, driven over its standard input: each line is one call as JSON, and is answered by one line with
+ * what it resolved to, written only after it did. Calls run side by side.
+ */
+type FileStore = SweepableStore & EnumerableStore
+type Call = { id: number; directory: string; method: string; args: unknown[] }
+
+const stores = new Map<string, FileStore>()
+
+function storeOn(directory: string): FileStore {
+  const store = stores.get(directory) ?? fileStore({ directory })
+  stores.set(directory, store)
+  return store
+}
+
+/** What a test wants done in here, besides the methods of a store. */
+const tasks: Record<string, (store: FileStore, ...args: never[]) => Promise<unknown>> = {
+  async keys(store, options: { subject?: string }) {
+    const keys: string[] = []
+    for await (const key of store.keys(options)) keys.push(key)
+    return keys
+  },
+
+  /** Count up by compare-and-set. Resolves to how many times it lost. */
+  async increment(store, key: string, times: number) {
+    let lost = 0
+    for (let done = 0; done < times; ) {
+      const record = await store.read(key)
+      if (!record) throw new Error('the counter is gone')
+      const next = { ...record, data: String(Number(record.data) + 1), version: `${process.pid}-${done}-${lost}` }
+      if (await store.write(key, next, record.version)) done++
+      else lost++
+    }
+    return lost
+  },
+
+  /** Create every one of the keys, as fast as it goes. Resolves to those that were ours. */
+  async create(store, keys: string[]) {
+    const record = { data: String(process.pid), expiresAt: Date.now() + 60_000, seenAt: 1, version: `${process.pid}` }
+    const won: string[] = []
+    for (const key of keys) if (await store.write(key, record, null)) won.push(key)
+    return won
+  },
+
+  /** Write and touch until the session is gone. Resolves to how often either worked. */
+  async outlive(store, key: string) {
+    for (let worked = 0; ; ) {
+      const record = await store.read(key)
+      if (!record) return worked
+      const version = `${process.pid}-${worked}`
+      if (await store.write(key, { ...record, version }, record.version)) worked++
+      else if (await store.touch(key, { seenAt: worked, expiresAt: record.expiresAt }, record.version)) worked++
+    }
+  },
+
+  /** From here on this process has the rights of nobody in particular. */
+  async dropRights() {
+    process.setgroups?.([])
+    process.setgid?.(65_534)
+    process.setuid?.(65_534)
+  },
+
+  files: (_store, directory: string) => readdir(directory, { recursive: true }),
+}
+
+function callMethod(store: FileStore, method: string, args: unknown[]): Promise<unknown> {
+  const methods = store as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>
+  return methods[method]?.(...args) ?? Promise.reject(new Error(`no method ${method}`))
+}
+
+process.stdout.write(`${process.pid}\n`)
+
+createInterface({ input: process.stdin }).on('line', async line => {
+  const { id, directory, method, args } = JSON.parse(line) as Call
+  const store = storeOn(directory)
+  try {
+    const value = await (tasks[method] ? tasks[method](store, ...(args as never[])) : callMethod(store, method, args))
+    process.stdout.write(`${JSON.stringify({ id, value })}\n`)
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    process.stdout.write(`${JSON.stringify({ id, error: { code, message } })}\n`)
+  }
+})

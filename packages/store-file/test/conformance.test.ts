@@ -1,0 +1,18 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import test from 'ava'
+import { conformanceCases } from 'koa-session-core/testkit'
+import { fileStore } from 'koa-session-store-file'
+
+const root = await mkdtemp(join(tmpdir(), 'koa-session-file-'))
+test.after.always(() => rm(root, { recursive: true, force: true }))
+
+const create = (world: string) => fileStore({ directory: join(root, world) })
+
+for (const { title, run } of conformanceCases({ create, capabilities: ['sweep', 'keys', 'shared'] })) {
+  test(title, async t => {
+    await run()
+    t.pass()
+  })
+}
