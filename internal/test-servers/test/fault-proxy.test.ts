@@ -7,6 +7,7 @@ import { Redis } from 'ioredis'
 
 /** A server that answers each chunk by the same bytes, and the proxy before it. */
 async function echo(t: ExecutionContext): Promise<{ proxy: FaultProxy; received: string[] }> {
+  t.timeout(20_000)
   const received: string[] = []
   const server = createServer(socket => {
     socket.on('error', () => {})

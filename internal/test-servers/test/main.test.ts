@@ -27,6 +27,7 @@ interface World {
 }
 
 async function world(t: ExecutionContext): Promise<World> {
+  t.timeout(90_000)
   const folder = await mkdtemp(join(tmpdir(), 'koa-session-main-'))
   // PostgreSQL does not run as root: its user has to get in.
   await chmod(folder, 0o755)
