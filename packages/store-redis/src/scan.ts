@@ -1,0 +1,36 @@
+import type { RedisClient } from './client.js'
+import { untilAborted } from './until-aborted.js'
+
+/** The keys of all records under `prefix`, live or not, some perhaps more than once. */
+export async function* scanKeys(
+  client: RedisClient,
+  prefix: string,
+  count: number,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<string[]> {
+  // What comes back from SCAN has the prefix of the client, which it does not add to a pattern.
+  const start = (client.options?.keyPrefix ?? '') + prefix
+  const pattern = `${start.replace(/[*?[\]\\]/g, '\\$&')}[0-9a-f]*`
+  for (const node of await nodesOf(client, signal)) {
+    let cursor = '0'
+    do {
+      const reply = await untilAborted(signal, () => node.call('scan', cursor, 'match', pattern, 'count', count))
+      const [next, names] = reply as [string, string[]]
+      cursor = String(next)
+      yield names.map(name => name.slice(start.length)).filter(key => /^[0-9a-f]{64}$/.test(key))
+    } while (cursor !== '0')
+  }
+}
+
+async function nodesOf(
+  client: RedisClient,
+  signal: AbortSignal | undefined,
+): Promise<readonly Pick<RedisClient, 'call'>[]> {
+  if (client.nodes === undefined) return [client]
+  // A Cluster client knows its nodes once it has answered.
+  await untilAborted(signal, () => client.call('ping'))
+  const nodes = client.nodes('master')
+  // An empty answer would sign people out without a word.
+  if (nodes.length === 0) throw new Error('the Redis Cluster has no master')
+  return nodes
+}

@@ -1,0 +1,23 @@
+import { createHash } from 'node:crypto'
+import type { RedisClient } from './client.js'
+
+/** A Lua script that touches one key, and so runs in one atomic step and on any node of a Cluster. */
+export class Script {
+  readonly #text: string
+  readonly #hash: string
+
+  constructor(text: string) {
+    this.#text = text
+    this.#hash = createHash('sha1').update(text).digest('hex')
+  }
+
+  async run(client: RedisClient, key: string, ...args: (string | number)[]): Promise<unknown> {
+    try {
+      return await client.call('evalsha', this.#hash, 1, key, ...args)
+    } catch (error) {
+      // A server that does not know the script ran nothing.
+      if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error
+      return client.call('eval', this.#text, 1, key, ...args)
+    }
+  }
+}
