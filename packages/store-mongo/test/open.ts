@@ -1,0 +1,3 @@
+import { mongoStore } from 'koa-session-store-mongo'
+
+export const open = (url: string, world: string) => mongoStore({ url, collection: world })
