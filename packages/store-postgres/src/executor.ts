@@ -1,0 +1,58 @@
+import type { Clients, PostgresClient, QueryResult } from './pool.js'
+import type { Statement } from './statements.js'
+
+/** Starters make the table one after the other: `IF NOT EXISTS` alone fails where two do it at once. */
+const creationLock = 'SELECT pg_advisory_xact_lock(7309452681773120867);'
+
+/** How often a statement is tried again that the server undid because of another transaction. */
+const maxRetries = 20
+
+export class Executor {
+  readonly #clients: Clients
+  readonly #creation: string | undefined
+  #isNaming = true
+
+  /** `creation` makes the table, where it is missing. */
+  constructor(clients: Clients, creation: string | undefined) {
+    this.#clients = clients
+    this.#creation = creation
+  }
+
+  run(signal: AbortSignal | undefined, statement: Statement, values: unknown[]): Promise<QueryResult> {
+    return this.#clients.use(signal, client => this.#run(client, statement, values))
+  }
+
+  async #run(client: PostgresClient, { name, text }: Statement, values: unknown[]): Promise<QueryResult> {
+    let isCreated = false
+    for (let retries = 0; ; ) {
+      const isNamed = this.#isNaming
+      try {
+        return await client.query(isNamed ? { name, text, values } : { text, values })
+      } catch (error) {
+        // With each of these codes nothing was done.
+        switch ((error as { code?: unknown } | undefined)?.code) {
+          // Behind a pooler the name was given on another connection, or is not known on this one.
+          case '42P05':
+          case '26000':
+            if (!isNamed) throw error
+            this.#isNaming = false
+            continue
+          // There is no such table.
+          case '42P01':
+            if (this.#creation === undefined || isCreated) throw error
+            // Several statements in one query are one transaction.
+            await client.query({ text: `${creationLock}\n${this.#creation}` })
+            isCreated = true
+            continue
+          // Not serializable, where that is the server's default; a deadlock with a transaction of somebody else.
+          case '40001':
+          case '40P01':
+            if (++retries > maxRetries) throw error
+            continue
+          default:
+            throw error
+        }
+      }
+    }
+  }
+}

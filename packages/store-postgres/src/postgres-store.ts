@@ -1,0 +1,138 @@
+import { inspect } from 'node:util'
+import type { EnumerableStore, SweepableStore } from 'koa-session-core'
+import { Executor } from './executor.js'
+import { Clients, type PostgresPool } from './pool.js'
+import { postgresSchema, qualifiedName } from './schema.js'
+import { batch, statements } from './statements.js'
+
+export type PostgresStoreOptions = {
+  /**
+   * The table sessions are in, of at most 48 bytes.
+   * @default 'sessions'
+   */
+  readonly table?: string
+  /**
+   * The schema the table is in; it has to be there.
+   * @default the first of the connection's `search_path`
+   */
+  readonly schema?: string
+  /**
+   * Whether the table and its indexes are made when a call finds that they are missing.
+   * @default true
+   */
+  readonly createTable?: boolean
+} & (
+  | {
+      /** A `Pool` of pg. It stays yours: `close` leaves it open. */
+      readonly pool: PostgresPool
+      readonly url?: never
+    }
+  | {
+      /** Where the store connects by itself when it is first used: `postgres://` or `postgresql://`. */
+      readonly url: string
+      readonly pool?: never
+    }
+)
+
+/** A row; a pool may have its own parser for `bigint`. */
+interface Row {
+  readonly key: string
+  readonly data: string
+  readonly expires_at: unknown
+  readonly seen_at: unknown
+  readonly version: string
+  readonly subject: string | null
+}
+
+/** Sessions in a table of PostgreSQL. */
+export function postgresStore(options: PostgresStoreOptions): SweepableStore & EnumerableStore {
+  const { pool, url, table, schema, createTable } = checkedOptions(options)
+  const sql = statements(qualifiedName('postgresStore', table, schema))
+  const clients = new Clients(pool, url)
+  const creation = createTable ? postgresSchema(schema === undefined ? { table } : { table, schema }) : undefined
+  const executor = new Executor(clients, creation)
+
+  return {
+    name: 'postgres',
+
+    async read(key, { signal } = {}) {
+      const { rows } = await executor.run(signal, sql.read, [key, Date.now()])
+      const [row] = rows as Row[]
+      if (!row) return undefined
+      const { data, expires_at, seen_at, version, subject } = row
+      const record = { data, expiresAt: Number(expires_at), seenAt: Number(seen_at), version }
+      return subject === null ? record : { ...record, subject }
+    },
+
+    async write(key, { data, expiresAt, seenAt, version, subject }, expected, { signal } = {}) {
+      const values = [key, data, expiresAt, seenAt, version, subject ?? null, Date.now()]
+      const { rowCount } =
+        expected === null
+          ? await executor.run(signal, sql.create, values)
+          : await executor.run(signal, sql.replace, [...values, expected])
+      return rowCount === 1
+    },
+
+    async touch(key, { seenAt, expiresAt }, expected, { signal } = {}) {
+      const { rowCount } = await executor.run(signal, sql.touch, [key, expiresAt, seenAt, Date.now(), expected])
+      return rowCount === 1
+    },
+
+    async destroy(key, { signal } = {}) {
+      await executor.run(signal, sql.destroy, [key])
+    },
+
+    async sweep({ signal } = {}) {
+      const now = Date.now()
+      for (let swept = 0; ; ) {
+        const { rowCount } = await executor.run(signal, sql.sweep, [now])
+        swept += rowCount ?? 0
+        if ((rowCount ?? 0) < batch) return swept
+      }
+    },
+
+    async *keys({ signal, subject } = {}) {
+      for (let last = ''; ; ) {
+        const place = [last, Date.now()]
+        const { rows } =
+          subject === undefined
+            ? await executor.run(signal, sql.keys, place)
+            : await executor.run(signal, sql.keysOfSubject, [...place, subject])
+        for (const { key } of rows as Row[]) {
+          yield key
+          signal?.throwIfAborted()
+          last = key
+        }
+        if (rows.length < batch) return
+      }
+    },
+
+    close: () => clients.close(),
+  }
+}
+
+function checkedOptions(options: PostgresStoreOptions) {
+  if (typeof options !== 'object' || options === null) {
+    throw new TypeError(`postgresStore: options must be an object with pool or url, got ${inspect(options)}`)
+  }
+  const { pool, url, table = 'sessions', schema, createTable = true, ...unknown } = options
+  for (const [name, value] of Object.entries(unknown)) {
+    throw new TypeError(
+      `postgresStore: unknown option ${name} (pool, url, table, schema, createTable), got ${inspect(value)}`,
+    )
+  }
+  if ((pool === undefined) === (url === undefined)) {
+    throw new TypeError(`postgresStore: options must have either pool or url, got ${pool ? 'both' : 'neither'}`)
+  }
+  if (pool !== undefined && typeof pool?.connect !== 'function') {
+    throw new TypeError(`postgresStore: pool must be a Pool of pg, got ${inspect(pool, { depth: 0 })}`)
+  }
+  // Without the value: there may be a password in it.
+  if (url !== undefined && !(typeof url === 'string' && /^postgres(ql)?:\/\//.test(url) && URL.canParse(url))) {
+    throw new TypeError(`postgresStore: url must begin with postgres:// or postgresql://, got ${typeof url}`)
+  }
+  if (typeof createTable !== 'boolean') {
+    throw new TypeError(`postgresStore: createTable must be true or false, got ${inspect(createTable)}`)
+  }
+  return { pool, url: url ?? '', table, schema, createTable }
+}

@@ -1,0 +1,64 @@
+import { createHash } from 'node:crypto'
+
+/** A statement that a connection prepares once, under a name that means this text to everybody. */
+export class Statement {
+  readonly name: string
+  readonly text: string
+
+  constructor(text: string) {
+    this.text = text
+    this.name = `koa_session_${createHash('sha256').update(text).digest('base64url').slice(0, 22)}`
+  }
+}
+
+/** Rows that `sweep` deletes, and keys that `keys` reads, with one statement. */
+export const batch = 1_000
+
+/*
+ * Each is one atomic step, in a transaction of its own, and takes the caller's clock; none asks for the server's.
+ *
+ * Where a write meets its own version, it came again: the times stay, since a touch may have come in between.
+ */
+export const statements = (table: string) => ({
+  /** key, now */
+  read: new Statement(`
+SELECT data, expires_at, seen_at, version, subject FROM ${table}
+WHERE key = $1 AND expires_at > $2`),
+
+  /** key, data, expiresAt, seenAt, version, subject, now */
+  create: new Statement(`
+INSERT INTO ${table} AS stored (key, data, expires_at, seen_at, version, subject) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (key) DO UPDATE SET data = excluded.data, version = excluded.version, subject = excluded.subject,
+  expires_at = CASE WHEN stored.expires_at > $7 THEN stored.expires_at ELSE excluded.expires_at END,
+  seen_at = CASE WHEN stored.expires_at > $7 THEN stored.seen_at ELSE excluded.seen_at END
+WHERE stored.expires_at <= $7 OR stored.version = excluded.version`),
+
+  /** key, data, expiresAt, seenAt, version, subject, now, expected */
+  replace: new Statement(`
+UPDATE ${table} SET data = $2, version = $5, subject = $6,
+  expires_at = CASE WHEN version = $5 THEN expires_at ELSE $3 END,
+  seen_at = CASE WHEN version = $5 THEN seen_at ELSE $4 END
+WHERE key = $1 AND expires_at > $7 AND version IN ($5, $8)`),
+
+  /** key, expiresAt, seenAt, now, expected */
+  touch: new Statement(`
+UPDATE ${table} SET expires_at = $2, seen_at = $3
+WHERE key = $1 AND expires_at > $4 AND version = $5`),
+
+  /** key */
+  destroy: new Statement(`
+DELETE FROM ${table} WHERE key = $1`),
+
+  /** now. Leaves out what somebody is writing at this moment. */
+  sweep: new Statement(`
+DELETE FROM ${table} WHERE expires_at <= $1 AND key = ANY(ARRAY(
+  SELECT key FROM ${table} WHERE expires_at <= $1 LIMIT ${batch} FOR UPDATE SKIP LOCKED))`),
+
+  /** the key before, now */
+  keys: new Statement(`
+SELECT key FROM ${table} WHERE key > $1 AND expires_at > $2 ORDER BY key LIMIT ${batch}`),
+
+  /** the key before, now, subject */
+  keysOfSubject: new Statement(`
+SELECT key FROM ${table} WHERE key > $1 AND expires_at > $2 AND subject = $3 ORDER BY key LIMIT ${batch}`),
+})
