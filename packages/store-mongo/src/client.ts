@@ -21,7 +21,7 @@ export interface MongoCollection {
   updateOne(filter: object, update: object, options: object): Promise<{ readonly matchedCount: number }>
   deleteOne(filter: object, options: object): Promise<{ readonly deletedCount: number }>
   deleteMany(filter: object, options: object): Promise<{ readonly deletedCount: number }>
-  createIndex(fields: object, options: object): Promise<unknown>
+  createIndex(fields: Record<string, 1>, options: object): Promise<unknown>
 }
 
 /** A client that connects when it is first used, fails soon while the server is away, and comes back by itself. */

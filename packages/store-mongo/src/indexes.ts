@@ -8,7 +8,7 @@ export async function createIndexes(collection: MongoCollection, options: object
   await createIndex({ expires: 1 }, { expireAfterSeconds: 3_600 })
   await createIndex({ subject: 1, _id: 1 }, {})
 
-  async function createIndex(fields: object, ofIndex: object) {
+  async function createIndex(fields: Record<string, 1>, ofIndex: object) {
     try {
       await collection.createIndex(fields, { ...ofIndex, ...options })
     } catch (error) {

@@ -1,0 +1,80 @@
+import { createInterface } from 'node:readline'
+import type { OpenStore, TestedStore } from './tested-store.js'
+
+/*
+ * A process of its own, driven over its standard input: each line is one call as JSON, and is answered by one line with
+ * what it resolved to. Calls run side by side. When its input ends it closes its stores, and then has to end by itself.
+ */
+type Call = { id: number; world: string; method: string; args: unknown[] }
+
+const [module = '', url = ''] = process.argv.slice(2)
+const { open } = (await import(module)) as { open: OpenStore }
+const stores = new Map<string, TestedStore>()
+
+function storeOn(world: string): TestedStore {
+  const store = stores.get(world) ?? open(url, world)
+  stores.set(world, store)
+  return store
+}
+
+/** What a test wants done in here, besides the methods of a store. */
+const tasks: Record<string, (store: TestedStore, ...args: never[]) => Promise<unknown>> = {
+  async keys(store, options: { subject?: string }) {
+    const keys: string[] = []
+    for await (const key of store.keys(options)) keys.push(key)
+    return keys
+  },
+
+  /** Counts up by compare-and-set. Resolves to how many times it lost. */
+  async increment(store, key: string, times: number) {
+    let lost = 0
+    for (let done = 0; done < times; ) {
+      const record = await store.read(key)
+      if (!record) throw new Error('the counter is gone')
+      const next = { ...record, data: String(Number(record.data) + 1), version: `${process.pid}-${done}-${lost}` }
+      if (await store.write(key, next, record.version)) done++
+      else lost++
+    }
+    return lost
+  },
+
+  /** Creates every one of the keys. Resolves to those that were ours. */
+  async create(store, keys: string[]) {
+    const record = { data: String(process.pid), expiresAt: Date.now() + 60_000, seenAt: 1, version: `${process.pid}` }
+    const answers = await Promise.all(keys.map(key => store.write(key, record, null)))
+    return keys.filter((_, n) => answers[n])
+  },
+
+  /** Writes and touches until the session is gone. Resolves to how often either worked. */
+  async outlive(store, key: string) {
+    for (let worked = 0; ; ) {
+      const record = await store.read(key)
+      if (!record) return worked
+      const version = `${process.pid}-${worked}`
+      if (await store.write(key, { ...record, version }, record.version)) worked++
+      else if (await store.touch(key, { seenAt: worked, expiresAt: record.expiresAt }, record.version)) worked++
+    }
+  },
+}
+
+function callMethod(store: TestedStore, method: string, args: unknown[]): Promise<unknown> {
+  const methods = store as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>
+  return methods[method]?.(...args) ?? Promise.reject(new Error(`no method ${method}`))
+}
+
+const input = createInterface({ input: process.stdin })
+
+input.on('line', async line => {
+  const { id, world, method, args } = JSON.parse(line) as Call
+  try {
+    const store = storeOn(world)
+    const value = await (tasks[method] ? tasks[method](store, ...(args as never[])) : callMethod(store, method, args))
+    process.stdout.write(`${JSON.stringify({ id, value })}\n`)
+  } catch (error) {
+    process.stdout.write(`${JSON.stringify({ id, error: String(error) })}\n`)
+  }
+})
+
+input.on('close', async () => {
+  await Promise.all([...stores.values()].map(store => store.close()))
+})

@@ -1,0 +1,295 @@
+import assert from 'node:assert/strict'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type FaultProxy, faultProxy, type TestServer } from '@koa-session/test-servers'
+import type { SessionRecord, StoreCall } from 'koa-session-core'
+import { newKey, newRecord, newWorld, type OpenStore, type StoreCase, type TestedStore } from './tested-store.js'
+import { writeLoad } from './write-load.js'
+
+export interface FaultOptions {
+  readonly open: OpenStore
+  /** Nobody else's. The cases break it one after the other, so they must not run at once. */
+  readonly server: TestServer
+  /** Has the server end the connections of everybody. */
+  endConnections?(url: string): Promise<void>
+}
+
+interface Stage {
+  /** Through the proxy. */
+  readonly store: TestedStore
+  readonly proxy: FaultProxy
+  readonly world: string
+}
+
+/** How long a call that has to end, or to work again, may take: far less than it would if it waited for the server. */
+const soon = 1_000
+
+/** What a server that is broken, and mended, must not change. */
+export function faultCases({ open, server, endConnections }: FaultOptions): StoreCase[] {
+  /** Runs a case with a store that has a connection through a proxy, and mends everything afterwards. */
+  const staged = (use: (stage: Stage) => Promise<void>) => async () => {
+    const proxy = await faultProxy({ target: server })
+    const world = newWorld()
+    const store = open(proxy.through(server.url), world)
+    try {
+      await store.write(newKey(), newRecord(), null)
+      await use({ store, proxy, world })
+    } finally {
+      if (server.pid === undefined) await server.restart()
+      await server.resume()
+      await proxy.pass()
+      await store.close()
+      await proxy.close()
+    }
+  }
+
+  const silences = {
+    'takes requests and never answers': {
+      begin: ({ proxy }: Stage) => proxy.hang(),
+      end: ({ proxy }: Stage) => proxy.pass(),
+    },
+    'is stopped': { begin: () => server.pause(), end: () => server.resume() },
+  }
+
+  const absences = {
+    'refuses connections': ({ proxy }: Stage) => proxy.refuse(),
+    'resets every connection': ({ proxy }: Stage) => proxy.reset(),
+  }
+
+  return [
+    ...Object.entries(silences).flatMap(([silence, { begin, end }]): StoreCase[] => [
+      {
+        title: `when the server ${silence}, every call ends with its signal`,
+        run: staged(async stage => {
+          const [key, record] = [newKey(), newRecord({ subject: newKey() })]
+          await stage.store.write(key, record, null)
+          await begin(stage)
+          for (const [method, call] of Object.entries(calls)) {
+            const controller = new AbortController()
+            const outcome = settled(call(stage.store, key, record, { signal: controller.signal }))
+            await sleep(20)
+            controller.abort(new Error('the reason'))
+            const [end] = await within(soon, outcome, `${method} did not end with its signal`)
+            assert.equal(end, 'the reason', `${method} rejects with the reason of its signal`)
+          }
+        }),
+      },
+      {
+        title: `when the server ${silence}, a hundred calls end together, and the first one after its return works`,
+        run: staged(async stage => {
+          const [key, record] = [newKey(), newRecord()]
+          await stage.store.write(key, record, null)
+          await begin(stage)
+          const controller = new AbortController()
+          const outcomes = hundred(() => settled(stage.store.read(key, { signal: controller.signal })))
+          await sleep(200)
+          controller.abort(new Error('the reason'))
+          const ends = (await within(soon, outcomes, 'calls waited for each other')).map(([end]) => end)
+          assert.deepEqual([...new Set(ends)], ['the reason'])
+          // Long enough for a driver to give up its connection, and to find that a new one is no better.
+          await sleep(3_000)
+          await end(stage)
+          assert.deepEqual(await within(soon, stage.store.read(key), 'the server is back, the store is not'), record)
+          const answers = await within(
+            5 * soon,
+            hundred(() => stage.store.read(key)),
+            'connections have leaked',
+          )
+          assert.ok(answers.every(answer => answer?.version === record.version))
+        }),
+      },
+    ]),
+
+    ...Object.entries(absences).map(
+      ([absence, begin]): StoreCase => ({
+        title: `when the server ${absence}, calls fail in time, and the first one after its return works`,
+        run: staged(async stage => {
+          const [key, record] = [newKey(), newRecord()]
+          await stage.store.write(key, record, null)
+          await begin(stage)
+          const calling = hundred(() => settled(stage.store.read(key, { signal: AbortSignal.timeout(2_000) })))
+          const ends = await within(2_000 + soon, calling, 'calls waited for each other')
+          assert.ok(ends.every(([error]) => error !== undefined))
+          await stage.proxy.pass()
+          assert.deepEqual(await within(soon, stage.store.read(key), 'the server is back, the store is not'), record)
+        }),
+      }),
+    ),
+
+    ...Object.entries(lostReplies).map(
+      ([what, { before, call, after }]): StoreCase => ({
+        title: `when the reply to ${what} is lost, asking again tells the truth`,
+        run: staged(async ({ store, proxy }) => {
+          for (const subject of [undefined, newKey()]) {
+            const key = newKey()
+            const record = newRecord(subject === undefined ? {} : { subject })
+            if (before) assert.equal(await store.write(key, record, null), true)
+            await proxy.dropReply({ match: request => request.includes(key) })
+            const { dropped } = proxy
+            const [error, answer] = await within(10 * soon, settled(call(store, key, record)), `${what} did not end`)
+            assert.equal(proxy.dropped, dropped + 1, 'A reply was lost')
+            await proxy.pass()
+            // Whatever it was told, the caller asks again.
+            if (error === undefined && typeof answer === 'boolean') assert.equal(answer, true)
+            await after(store, key, record)
+          }
+        }),
+      }),
+    ),
+
+    {
+      title: 'idle connections that the server ends never end the process, and the next call works',
+      run: staged(async ({ store, proxy, world }) => {
+        const direct = open(server.url, world)
+        const [key, record] = [newKey(), newRecord()]
+        await direct.write(key, record, null)
+        for (const end of [
+          async () => proxy.disconnect(),
+          async () => endConnections?.(server.url),
+          () => server.restart(),
+        ]) {
+          await end()
+          await sleep(100)
+          for (const each of [store, direct]) {
+            assert.deepEqual(
+              await within(
+                5 * soon,
+                eventually(() => each.read(key)),
+                'it does not come back',
+              ),
+              record,
+            )
+          }
+        }
+        await direct.close()
+      }),
+    },
+
+    {
+      title: 'after kill -9 in the middle of a write load every acknowledged write is there',
+      run: staged(async ({ store: other, world }) => {
+        const store = open(server.url, world)
+        const load = writeLoad(store)
+        await sleep(500)
+        await server.kill()
+        const stopped = load.stop()
+        await sleep(200)
+        await server.restart()
+        await within(30 * soon, stopped, 'writes did not end')
+        await load.verify(store)
+        await load.verify(other)
+        assert.ok(load.acknowledged > 20, `there was a load: ${load.acknowledged}`)
+        await store.close()
+      }),
+    },
+  ]
+}
+
+type Call = (store: TestedStore, key: string, record: SessionRecord, call: StoreCall) => Promise<unknown>
+
+const timesOf = ({ expiresAt }: SessionRecord) => ({ seenAt: 7, expiresAt: expiresAt + 7 })
+
+const calls: Record<string, Call> = {
+  read: (store, key, _, call) => store.read(key, call),
+  'write of a new session': (store, _, record, call) => store.write(newKey(), newRecord({ ...record }), null, call),
+  write: (store, key, record, call) => store.write(key, newRecord({ ...record }), record.version, call),
+  touch: (store, key, record, call) => store.touch(key, timesOf(record), record.version, call),
+  destroy: (store, key, _, call) => store.destroy(key, call),
+  sweep: async (store, _key, _record, call) => (store.sweep ? store.sweep(call) : store.read(newKey(), call)),
+  keys: (store, _key, _record, call) => listed(store, call),
+  'keys of a subject': (store, _, { subject }, call) => listed(store, { ...call, subject: subject as string }),
+}
+
+interface LostReply {
+  /** There is a session to begin with. */
+  readonly before: boolean
+  call(store: TestedStore, key: string, record: SessionRecord): Promise<unknown>
+  after(store: TestedStore, key: string, record: SessionRecord): Promise<void>
+}
+
+const next = (record: SessionRecord): SessionRecord => ({
+  ...record,
+  data: '{"next":1}',
+  version: `${record.version}n`,
+})
+
+const lostReplies: Record<string, LostReply> = {
+  'a read': {
+    before: true,
+    call: (store, key) => store.read(key),
+    async after(store, key, record) {
+      assert.deepEqual(await eventually(() => store.read(key)), record)
+    },
+  },
+  'a write that creates': {
+    before: false,
+    call: (store, key, record) => store.write(key, record, null),
+    async after(store, key, record) {
+      assert.equal(await eventually(() => store.write(key, record, null)), true)
+      assert.deepEqual(await store.read(key), record)
+    },
+  },
+  'a write that replaces': {
+    before: true,
+    call: (store, key, record) => store.write(key, next(record), record.version),
+    async after(store, key, record) {
+      assert.equal(await eventually(() => store.write(key, next(record), record.version)), true)
+      assert.deepEqual(await store.read(key), next(record))
+    },
+  },
+  'a touch': {
+    before: true,
+    call: (store, key, record) => store.touch(key, timesOf(record), record.version),
+    async after(store, key, record) {
+      assert.equal(await eventually(() => store.touch(key, timesOf(record), record.version)), true)
+      assert.deepEqual(await store.read(key), { ...record, ...timesOf(record) })
+    },
+  },
+  'a destroy': {
+    before: true,
+    call: (store, key) => store.destroy(key),
+    async after(store, key) {
+      await eventually(() => store.destroy(key))
+      assert.equal(await store.read(key), undefined)
+    },
+  },
+}
+
+const hundred = <T>(task: () => Promise<T>): Promise<T[]> => Promise.all(Array.from({ length: 100 }, task))
+
+/** The message of what it rejected with, and what it resolved to. */
+async function settled<T>(calling: Promise<T>): Promise<[error: string | undefined, answer?: T]> {
+  try {
+    return [undefined, await calling]
+  } catch (error) {
+    return [(error as Error).message]
+  }
+}
+
+async function within<T>(milliseconds: number, work: Promise<T>, message: string): Promise<T> {
+  const stop = new AbortController()
+  const late = sleep(milliseconds, undefined, { signal: stop.signal }).then(() => assert.fail(message))
+  try {
+    return await Promise.race([work, late])
+  } finally {
+    stop.abort()
+    await late.catch(() => {})
+  }
+}
+
+/** A connection that died meanwhile is found dead by the call that takes it. */
+async function eventually<T>(call: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await call()
+    } catch (error) {
+      if (attempt === 20) throw error
+      await sleep(50)
+    }
+  }
+}
+
+async function listed(store: TestedStore, call: StoreCall & { subject?: string }): Promise<string[]> {
+  const found: string[] = []
+  for await (const key of store.keys(call)) found.push(key)
+  return found
+}

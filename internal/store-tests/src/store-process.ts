@@ -1,0 +1,77 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import type { SessionRecord } from 'koa-session-core'
+import type { TestedStore } from './tested-store.js'
+
+/** A process with stores in it. */
+export interface StoreProcess {
+  readonly pid: number
+  /** Calls a method of the store, or a task of child.ts, over there. */
+  call<T>(world: string, method: string, ...args: unknown[]): Promise<T>
+  /** Closes its input, whereupon it closes its stores. Resolves to its exit code once it is gone. */
+  end(): Promise<number | null>
+}
+
+const child = fileURLToPath(new URL('./child.ts', import.meta.url))
+
+/** Starts a process that opens its stores by the function `open` of `module`. */
+export async function startStoreProcess(module: URL, url: string): Promise<StoreProcess> {
+  const args = ['--import=tsx', '--conditions=@koa-session/source', child, module.href, url]
+  const spawned = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] })
+  spawned.stdin.on('error', () => {})
+  const exited = once(spawned, 'close') as Promise<[number | null]>
+  const waiting = new Map<number, (answer: { value?: unknown; error?: string }) => void>()
+  let dead = false
+  void exited.then(() => {
+    dead = true
+    for (const answer of waiting.values()) answer({ error: 'the process has ended' })
+  })
+  createInterface({ input: spawned.stdout }).on('line', line => {
+    const { id, ...answer } = JSON.parse(line)
+    waiting.get(id)?.(answer)
+    waiting.delete(id)
+  })
+
+  let calls = 0
+  return {
+    pid: spawned.pid as number,
+    call(world, method, ...args) {
+      const id = ++calls
+      return new Promise((resolve, reject) => {
+        if (dead) return reject(new Error('the process has ended'))
+        waiting.set(id, ({ value, error }) =>
+          error === undefined ? resolve(value as never) : reject(new Error(`over there: ${error}`)),
+        )
+        spawned.stdin.write(`${JSON.stringify({ id, world, method, args })}\n`)
+      })
+    },
+    async end() {
+      spawned.stdin.end()
+      const [code] = await exited
+      return code
+    },
+  }
+}
+
+/** The store on `world` in another process, as if it were here. */
+export function remoteStore(there: StoreProcess, world: string, canSweep: boolean): TestedStore {
+  const call = async <T>(signal: AbortSignal | undefined, method: string, ...args: unknown[]): Promise<T> => {
+    signal?.throwIfAborted()
+    return there.call<T>(world, method, ...args)
+  }
+  return {
+    name: 'remote',
+    read: (key, { signal } = {}) => call<SessionRecord | undefined>(signal, 'read', key),
+    write: (key, record, expected, { signal } = {}) => call<boolean>(signal, 'write', key, record, expected),
+    touch: (key, times, expected, { signal } = {}) => call<boolean>(signal, 'touch', key, times, expected),
+    destroy: (key, { signal } = {}) => call<void>(signal, 'destroy', key),
+    ...(canSweep && { sweep: ({ signal } = {}) => call<number>(signal, 'sweep') }),
+    async *keys({ signal, subject } = {}) {
+      yield* await call<string[]>(signal, 'keys', { subject })
+    },
+    // The other store may be in use by somebody else.
+    close: async () => {},
+  }
+}

@@ -1,0 +1,24 @@
+import { faultCases, ownServer } from '@koa-session/store-tests'
+import test from 'ava'
+import { Redis } from 'ioredis'
+import { open } from './open.js'
+
+const server = await ownServer('redis')
+test.after.always(() => server?.end())
+
+async function endConnections(url: string) {
+  const client = new Redis(url)
+  await client.call('client', 'kill', 'type', 'normal', 'skipme', 'yes')
+  client.disconnect()
+}
+
+if (server) {
+  for (const { title, run } of faultCases({ open, server, endConnections })) {
+    test.serial(title, async t => {
+      await run()
+      t.pass()
+    })
+  }
+} else {
+  test.skip('what a broken Redis must not change', t => t.fail())
+}
