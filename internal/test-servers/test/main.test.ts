@@ -77,14 +77,16 @@ test('a command gets the URLs of all four, its output and exit code come through
   const here = await world(t)
   const names = Object.values(urlVariables)
   const script = `console.log(JSON.stringify(${JSON.stringify(names)}.map(name => process.env[name])), process.argv[1])
-    console.error('to stderr')
-    process.stdin.on('data', text => console.log(String(text))).on('end', () => process.exit(7))`
+    process.stdin.on('data', text => console.log(String(text))).on('end', () => {
+      console.error('to stderr')
+      process.exit(7)
+    })`
   const child = here.node(main, ['--', process.execPath, '-e', script, 'an argument'])
-  child.stdin.end('from stdin')
-  const pids = await new Promise<number[]>(resolve => {
-    child.stdout.once('data', () => resolve(processTree(child.pid as number)))
-  })
+  const line = await firstLine(child)
+  t.regex(line, /^\["redis:.+","postgres:.+","mysql:.+","mongodb:.+"\] an argument$/)
+  const pids = processTree(child.pid as number)
   t.true(pids.length > 2 + serverKinds.length, 'the four servers are among them')
+  child.stdin.end('from stdin')
   const { code, stdout, stderr } = await outcome(child)
   t.is(code, 7)
   t.is(stdout, 'from stdin\n')
