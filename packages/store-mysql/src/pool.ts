@@ -97,7 +97,8 @@ export class Connections {
 
   async #end(pool: Pool): Promise<void> {
     await Promise.allSettled(this.#running)
-    await pool.promise().end()
+    // A connection that is lost rather than ended is released as well.
+    await pool.promise().end().catch(ignore)
   }
 }
 
