@@ -1,4 +1,5 @@
 import { changeCases } from './changes.js'
+import { endingCases } from './endings.js'
 import { flashCases } from './flash.js'
 import { type BehaviourCase, type BehaviourOptions, Stage } from './stage.js'
 
@@ -8,7 +9,7 @@ export { type Handler, type Page, Site } from './site.js'
 export type { BehaviourCase, BehaviourOptions } from './stage.js'
 export { type Held, type Operation, type WatchedStore, watched } from './watched-store.js'
 
-const cases = [...changeCases, ...flashCases]
+const cases = [...changeCases, ...flashCases, ...endingCases]
 
 /**
  * What users are promised about requests that meet, and what depends on the store: cases for any test runner, each over

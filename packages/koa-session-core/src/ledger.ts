@@ -55,8 +55,9 @@ export class Ledger {
 
   async #race(key: string, known: State, plan: Plan, deadline: Deadline): Promise<Settled> {
     for (let lost = 0; ; lost++) {
-      let now = known === undefined ? await this.#store.read(key, deadline) : known
-      if (now && now.record.expiresAt <= Date.now()) now = null
+      // What looks expired here may have been touched by another request meanwhile.
+      if (known && known.record.expiresAt <= Date.now()) known = undefined
+      const now = known === undefined ? await this.#store.read(key, deadline) : known
       const next = await plan(now)
       if (!next) return { state: now, written: false }
       if (await this.write(next, now?.record.version ?? null, deadline)) {
