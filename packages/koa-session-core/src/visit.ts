@@ -110,11 +110,14 @@ export class Visit {
 
   queueFlash(value: unknown): void {
     this.opened = true
+    // A session that cannot be decoded gives way to a new one here, not at the commit.
+    this.open()
     this.entry.queued.push(encodedMessage(this.runtime.codec, this.tag, value))
   }
 
   takeFlash(): Promise<unknown[]> {
     this.opened = true
+    if (this.entry.known?.flashWaits) this.open()
     const { entry } = this
     if (!entry.known?.flashWaits || entry.lost) return Promise.resolve([])
     return this.#operate(() => take(this.runtime, entry, this.tag, this.runtime.store.deadline()))
@@ -132,9 +135,10 @@ export class Visit {
 
   /** End the session of `entry` and go on with a new one. */
   leave(entry: Entry, login: boolean, callback?: SessionCallback): Promise<void> {
-    if (login && !this.#ctx) return Promise.reject(new TypeError('a session from open() cannot be regenerated'))
-    const ending = entry.over ? undefined : this.#leave(login)
+    const refused = login && !this.#ctx
+    const ending = entry.over || refused ? undefined : this.#leave(login)
     return this.#operate(async () => {
+      if (refused) throw new TypeError('a session from open() cannot be regenerated')
       if (ending) await this.#carryOut(ending, this.runtime.store.deadline())
       if (!login) this.#deliver()
     }, callback)
