@@ -1,6 +1,10 @@
+import { adminCases } from './admin.js'
+import { authenticationCases } from './authentication.js'
 import { changeCases } from './changes.js'
 import { endingCases } from './endings.js'
+import { expiryCases } from './expiry.js'
 import { flashCases } from './flash.js'
+import { rotationCases } from './rotation.js'
 import { type BehaviourCase, type BehaviourOptions, Stage } from './stage.js'
 
 export { type Answer, type Asking, Browser, exchange } from './browser.js'
@@ -9,7 +13,15 @@ export { type Handler, type Page, Site } from './site.js'
 export type { BehaviourCase, BehaviourOptions } from './stage.js'
 export { type Held, type Operation, type WatchedStore, watched } from './watched-store.js'
 
-const cases = [...changeCases, ...flashCases, ...endingCases]
+const cases = [
+  ...changeCases,
+  ...flashCases,
+  ...endingCases,
+  ...rotationCases,
+  ...authenticationCases,
+  ...adminCases,
+  ...expiryCases,
+]
 
 /**
  * What users are promised about requests that meet, and what depends on the store: cases for any test runner, each over
