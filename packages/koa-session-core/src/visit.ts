@@ -57,7 +57,7 @@ export class Visit {
   }
 
   get tag(): string {
-    return (this.#tag ??= newVersion().slice(0, 8))
+    return (this.#tag ??= newVersion())
   }
 
   get deliverable(): boolean {
