@@ -1,5 +1,4 @@
 import type { IncomingMessage } from 'node:http'
-import { commit } from './commit.js'
 import type { CookieTransport } from './cookie.js'
 import { isId, isKey, sha256 } from './id.js'
 import { isLive } from './ledger.js'
@@ -74,8 +73,11 @@ export function admin(runtime: Runtime, sweeper: Sweeper): Admin {
       }
       const visit = new Visit(runtime, undefined, true)
       assign(visit.session, data)
-      await commit(runtime, visit.entry, { deadline: store.deadline() })
-      const { id, key } = visit.entry
+      const { entry } = visit
+      const { id, key } = entry
+      // Unlike a request's, this one is stored also when it is empty: somebody asked for it.
+      await ledger.write(entry.compose(key, entry.view()), null, store.deadline())
+      store.event('created', key)
       const names = (options.transport as Partial<CookieTransport>).names ?? []
       return { id, key, cookie: names.map(name => `${name}=${id}`).join('; ') }
     },
