@@ -68,8 +68,10 @@ export function admin(runtime: Runtime, sweeper: Sweeper): Admin {
 
   return {
     async create(data) {
-      if (typeof data !== 'object' || data === null || Array.isArray(data) || Object.keys(data).length === 0) {
-        throw new TypeError('create(data): data must be an object that holds something; an empty session is not stored')
+      if (typeof data !== 'object' || data === null || Array.isArray(data)) {
+        throw new TypeError(
+          `create(data): data must be an object, got ${Array.isArray(data) ? 'an array' : typeof data}`,
+        )
       }
       const visit = new Visit(runtime, undefined, true)
       assign(visit.session, data)
