@@ -1,4 +1,4 @@
-import { deepEqual, equal, notEqual, ok } from 'node:assert/strict'
+import { deepEqual, equal, notEqual } from 'node:assert/strict'
 import type { Answer, Browser } from './browser.js'
 import type { Handler, Site } from './site.js'
 import { onOneAndTwo, type StageCase } from './stage.js'
@@ -210,7 +210,11 @@ export const authenticationCases: StageCase[] = [
       equal(cookies.length, 1)
       equal(browser.id, undefined)
       deepEqual(await stage.remains(), [])
-      ok((await stage.records()).every(({ record }) => record.subject === undefined))
+      deepEqual(
+        (await stage.records()).map(({ record }) => record.subject),
+        [undefined],
+        'a tombstone is left',
+      )
     },
   },
 ]

@@ -1,4 +1,4 @@
-import { deepEqual, equal, notEqual, ok } from 'node:assert/strict'
+import { deepEqual, equal, match, notEqual, ok } from 'node:assert/strict'
 import { setTimeout } from 'node:timers/promises'
 import { Browser } from './browser.js'
 import type { Stage, StageCase } from './stage.js'
@@ -93,13 +93,13 @@ export const expiryCases: StageCase[] = [
         session.user = 'bob'
       })
       const restarted = await endOf(browser)
-      ok(restarted > end)
+      ok(restarted > end, 'a change of subject restarts it')
       await setTimeout(5)
       await browser.visit(async page => {
         await page.session.regenerate()
         page.session.user = 'bob'
       })
-      ok((await endOf(browser)) > restarted)
+      ok((await endOf(browser)) > restarted, 'regenerate restarts it')
     },
   },
   {
@@ -110,7 +110,7 @@ export const expiryCases: StageCase[] = [
         session.user = 'ann'
         session.maxAge = 60_000
       })
-      ok(/; Max-Age=60; Expires=/.test(`${cookies}`))
+      match(`${cookies}`, /; Max-Age=60; Expires=/)
       await setTimeout(400)
       equal((await browser.data()).user, 'ann')
     },

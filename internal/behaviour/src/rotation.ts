@@ -229,7 +229,8 @@ export const rotationCases: StageCase[] = [
         notEqual(browser.id, old.id)
         deepEqual(await browser.data(), { mark: stage.mark, cart: [1], ...(user && { user }) })
         deepEqual(await old.data(), {})
-        ok((await browser.visit(({ session }) => session.createdAt)).value > createdAt)
+        const { value: restarted } = await browser.visit(({ session }) => session.createdAt)
+        ok(restarted > createdAt, 'the age restarts')
       }
       equal((await stage.remains()).length, 1)
     },
