@@ -64,6 +64,8 @@ const damages: Record<string, (world: World) => Promise<void>> = {
   'a record file torn in its header': ({ file }) => truncate(file, 40),
   'a record file torn in its data': ({ file }) => truncate(file, 20_000),
   'a record file with something appended': ({ file }) => writeFile(file, 'more', { flag: 'a' }),
+  // Three gigabytes are more than Node reads at once: it must be known for damaged before.
+  'a record file grown beyond all bounds': ({ file }) => truncate(file, 3 * 1024 ** 3),
   'a record file with a changed byte': async ({ file }) =>
     writeFile(file, (await readFile(file, 'utf8')).replace('mine, mine', 'mine; mine')),
   'a foreign file for a record file': ({ file }) => foreign(file),
