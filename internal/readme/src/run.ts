@@ -16,6 +16,8 @@ export async function run(path: string): Promise<string[]> {
   Object.assign(globalThis, { app, router, sessions })
   const servers: Server[] = []
   const { listen } = Server.prototype
+  const { log } = console
+  console.log = () => {}
   // Whatever port a block names, it gets a free one.
   Server.prototype.listen = function (this: Server) {
     servers.push(this)
@@ -31,6 +33,7 @@ export async function run(path: string): Promise<string[]> {
     return answers
   } finally {
     Server.prototype.listen = listen
+    console.log = log
     for (const server of servers) server.close()
   }
 }

@@ -16,7 +16,7 @@ declare global {
 }
 `
 /** Libraries without types. */
-const untyped = "declare module 'koa-passport'\n"
+const untyped = "declare module 'koa-passport'\ndeclare module 'passport-local'\n"
 
 const config = {
   extends: join(root, 'tsconfig.base.json'),
@@ -51,6 +51,10 @@ export class Workplace {
     }
     for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text, { flag: 'wx' })
     return new Workplace(folder)
+  }
+
+  path(file: string): string {
+    return join(this.folder, file)
   }
 
   /** What the compiler has against the blocks; empty when it has nothing. */
