@@ -54,15 +54,24 @@ export function admin(runtime: Runtime, sweeper: Sweeper): Admin {
     if (!options.subjectOf) throw new TypeError('list and revokeAll need the option subject')
     if (!('keys' in options.store)) throw new TypeError(`store ${options.store.name} cannot list sessions`)
     if (typeof subject !== 'string') throw new TypeError(`subject must be a string, got ${typeof subject}`)
-    const keys = (options.store as EnumerableStore).keys({ subject: sha256(subject) })[Symbol.asyncIterator]()
+    const abort = new AbortController()
+    const { signal } = abort
+    const keys = (options.store as EnumerableStore).keys({ subject: sha256(subject), signal })[Symbol.asyncIterator]()
+    let failed = false
     try {
       for (;;) {
         const { done, value } = await store.call('keys', undefined, store.deadline(), () => keys.next())
         if (done) return
         yield value
       }
+    } catch (error) {
+      failed = true
+      abort.abort(error)
+      throw error
     } finally {
-      await keys.return?.()
+      const returned = Promise.resolve(keys.return?.()).catch(() => {})
+      // After a failure it may wait behind a call that never ends.
+      if (!failed) await returned
     }
   }
 
@@ -98,9 +107,17 @@ export function admin(runtime: Runtime, sweeper: Sweeper): Admin {
     async *list(subject) {
       for await (const key of keysOf(subject)) {
         const found = await store.read(key, store.deadline())
-        if (!isLive(found)) continue
+        // It may have become somebody else's since it was found.
+        if (!isLive(found) || found.record.subject !== sha256(subject)) continue
         const { createdAt, record } = found
-        const data = codec.decodeData(found.texts().data) as SessionData
+        let data: SessionData
+        try {
+          data = codec.decodeData(found.texts().data) as SessionData
+        } catch (error) {
+          // One session that cannot be decoded must not hide the others.
+          runtime.report(error)
+          continue
+        }
         yield { key, data, createdAt, seenAt: record.seenAt, expiresAt: record.expiresAt }
       }
     },
