@@ -345,3 +345,45 @@ test('What a handler took is taken also when it fails afterwards', async t => {
   t.is((await browser.get('/fail')).status, 500)
   t.deepEqual(await taken(browser), [])
 })
+
+test('Of a session that ended meanwhile nothing is delivered', async t => {
+  const { browser, store, elsewhere } = await signedIn(t, { '/queue': queue('one'), '/take': take })
+  await browser.get('/queue')
+  overtaken(store, () => browser.fork(elsewhere.url).get('/end'))
+  t.deepEqual(await taken(browser), [])
+  t.is(store.before, undefined)
+})
+
+test('What a late request under the old id of a rotation asks for waits under the new one', async t => {
+  const { browser, store, elsewhere } = await signedIn(t, {
+    '/queue': queue('one'),
+    '/rotate': ctx => ctx.session.rotateId(),
+    '/take': take,
+  })
+  await browser.get('/queue')
+  const rotating = browser.fork(elsewhere.url)
+  overtaken(store, () => rotating.get('/rotate'))
+  t.deepEqual(await taken(browser), [])
+  t.is(store.before, undefined)
+  t.deepEqual(await taken(rotating), ['one'])
+})
+
+test('A rotation that is overtaken by a taker does not deliver again', async t => {
+  const { browser, store, elsewhere } = await signedIn(t, {
+    '/queue': queue('one'),
+    '/rotate': ctx => ctx.session.rotateId(),
+    '/take': take,
+  })
+  await browser.get('/queue')
+  const late = browser.fork(elsewhere.url)
+  let delivered: unknown
+  // The first write makes the copy, the second one decides.
+  overtaken(store, async () =>
+    overtaken(store, async () => {
+      delivered = await taken(late)
+    }),
+  )
+  t.is((await browser.get('/rotate')).json, true)
+  t.deepEqual(delivered, ['one'])
+  t.deepEqual(await taken(browser), [])
+})

@@ -125,3 +125,47 @@ test('When the function of update throws, update rejects with its error and noth
   t.deepEqual((await browser.get('/get')).json, { a: 1, mine: { n: 1 } })
   t.deepEqual(errors, [])
 })
+
+test('An update that changes nothing resolves to true with no store call', async t => {
+  const { browser, store, client } = await signedIn(t, {
+    '/update': ctx => ctx.session.update(bag => void Object.assign(bag, { a: (bag as Bag).a })),
+    '/nothing': ctx => ctx.session.update(() => {}),
+  })
+  t.is((await browser.get('/update')).json, true)
+  t.deepEqual(store.calls, ['read'])
+  store.calls.length = 0
+  t.like(await client().get('/nothing'), { text: 'true', cookies: [] })
+  t.deepEqual(store.calls, [])
+})
+
+test('Whatever requests do side by side, in one of them and in many, nothing is lost and nothing comes twice', async t => {
+  const count = (session: Bag) => session.update(bag => void Object.assign(bag, { n: ((bag as Bag).n ?? 0) + 1 }))
+  const { browser, elsewhere, errors } = await signedIn(t, {
+    '/many': async ctx => {
+      const { session } = ctx
+      const { n } = ctx.query
+      session[`first${n}`] = true
+      ctx.flash(`first${n}`)
+      const counting = [count(session), session.save(), count(session)]
+      const taking = ctx.flash()
+      ctx.flash(`second${n}`)
+      session[`second${n}`] = true
+      counting.push(session.save(), count(session))
+      t.deepEqual(await Promise.all(counting), Array(5).fill(true))
+      session[`third${n}`] = true
+      return taking
+    },
+    '/take': ctx => ctx.flash(),
+  })
+  const visits = Array.from({ length: 8 }, (_, n) =>
+    browser.fork(n % 2 ? elsewhere.url : undefined).get(`/many?n=${n}`),
+  )
+  const taken: string[] = (await Promise.all(visits)).flatMap(visit => visit.json)
+  taken.push(...(await browser.get('/take')).json)
+  const names = (...words: string[]) => words.flatMap(word => Array.from({ length: 8 }, (_, n) => `${word}${n}`))
+  t.deepEqual(taken.sort(), names('first', 'second'))
+  const { n, ...rest } = (await browser.get('/get')).json
+  t.is(n, 24)
+  t.deepEqual(Object.keys(rest).sort(), ['a', ...names('first', 'second', 'third')])
+  t.deepEqual(errors, [])
+})
