@@ -9,6 +9,7 @@ import { type BehaviourCase, type BehaviourOptions, Stage } from './stage.js'
 
 export { type Answer, type Asking, Browser, exchange } from './browser.js'
 export { type Gate, gate } from './gate.js'
+export { processCases } from './processes.js'
 export { type Around, type Handler, type Page, Site } from './site.js'
 export type { BehaviourCase, BehaviourOptions } from './stage.js'
 export { type Held, type Operation, type WatchedStore, watched } from './watched-store.js'
