@@ -8,7 +8,13 @@ import { stripVTControlCharacters } from 'node:util'
 
 const root = resolve(import.meta.dirname, '..')
 const packed = mkdtempSync(join(tmpdir(), 'koa-session-packed-'))
-const env = { ...process.env, PACKED: packed, PATH: join(root, 'node_modules', '.bin') + delimiter + process.env.PATH }
+const env = {
+  ...process.env,
+  // Not every tool looks for a terminal before it colours.
+  ...(!process.stdout.isTTY && { NO_COLOR: '1' }),
+  PACKED: packed,
+  PATH: join(root, 'node_modules', '.bin') + delimiter + process.env.PATH,
+}
 const total = { passed: 0, failed: 0, skipped: 0 }
 
 let running
