@@ -133,12 +133,15 @@ export function admin(runtime: Runtime, sweeper: Sweeper): Admin {
         throw new TypeError('revokeAll(): except must be a key, 64 lower-case hex characters')
       }
       let count = 0
-      for (let found = 1; found > 0; count += found) {
-        // Again until nothing is found: a session that changed its id meanwhile may have been passed over.
+      let found = 0
+      // Again until nothing is found, and once more at least: a session that changed its id meanwhile may have been passed
+      // over under both.
+      for (let pass = 0; pass < 2 || found > 0; pass++) {
         found = 0
         for await (const key of keysOf(subject)) {
           if (key !== except && (await ledger.end(key, undefined, store.deadline()))) found++
         }
+        count += found
       }
       return count
     },

@@ -79,13 +79,6 @@ const faults: Record<string, Fault> = {
     store: () => Promise.reject(new Error('the driver says a secret')),
     calls: ['read'],
   },
-  'a store that throws before it returns a promise': {
-    code: 'ERR_SESSION_STORE',
-    store: () => {
-      throw new Error('the driver says a secret')
-    },
-    calls: ['read'],
-  },
   'a store that hangs': { code: 'ERR_SESSION_TIMEOUT', store: hang, options: { storeTimeout: 60 }, calls: ['read'] },
   'a commit that hangs': {
     code: 'ERR_SESSION_TIMEOUT',
@@ -154,6 +147,19 @@ for (const [what, { code, store: fault, act, options, calls }] of Object.entries
     t.deepEqual(errors, seen, 'and hears of it once')
   })
 }
+
+test('a store that throws before it returns a promise is ERR_SESSION_STORE as well', async t => {
+  const broken = () => {
+    throw new Error('the driver says a secret')
+  }
+  const store: Store = { ...memoryStore(), read: broken, write: broken }
+  const { client, errors } = await site(t, ctx => void (ctx.session.n = 1), { store })
+  for (const cookie of ['', `sid=${'A'.repeat(43)}`]) {
+    const reply = await client().get('/', { headers: { cookie } })
+    t.is(reply.status, 503)
+    t.is(errors.pop()?.code, 'ERR_SESSION_STORE')
+  }
+})
 
 test('a commit that keeps losing is ERR_SESSION_CONFLICT when storeTimeout has passed', async t => {
   const inner = memoryStore()
