@@ -28,6 +28,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
 
 try {
   await step('Lint', ['biome', 'ci', '--error-on-warnings', '.'])
+  await step('Lockfile', ['node', 'scripts/check-lockfile.js'])
   await step('Build and check types', ['tsc', '-b'])
   await tests('Tests', withServers(['ava']))
   await step('Packages as they would be published', ['lerna', 'run', 'check', '--stream', '--no-sort', '--no-bail'])
