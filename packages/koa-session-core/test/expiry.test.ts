@@ -131,6 +131,12 @@ test.serial('A maxAge shorter than idleTimeout ends a session earlier', async t 
   t.false(await lives(browser, 2 * minute - 1))
 })
 
+test.serial('Requests keep a session with a maxAge shorter than touchInterval alive', async t => {
+  const { browser } = await signedIn(t, { touchInterval: minute })
+  await browser.visit(remember(minute / 2))
+  for (let elapsed = 0; elapsed < 5 * minute; elapsed += minute / 3) t.true(await lives(browser, elapsed))
+})
+
 test.serial("maxAge 'session' goes back to idleTimeout and absoluteTimeout", async t => {
   const { site, browser } = await signedIn(t)
   await browser.visit(remember(30 * day))

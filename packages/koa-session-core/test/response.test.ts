@@ -127,6 +127,7 @@ test('Vary when the session was opened, and only then', async t => {
   ]
   for (const open of opens) t.is((await browser.send(open)).headers.vary, 'Cookie')
   t.is((await browser.send(() => {})).headers.vary, undefined)
+  t.is((await browser.send(page => page.throw(500), { status: 500 })).headers.vary, undefined)
   const own = await browser.send(page => {
     page.set('Vary', 'Accept')
     return page.session.n

@@ -185,6 +185,17 @@ test("What the app has put into an error's headers stays beside what the session
   t.truthy(idOf(answer))
 })
 
+test('Cookies that the app set go with the page that failed, as Koa has it', async t => {
+  const { browser } = await start(t)
+  const answer = await browser.send(async page => {
+    page.cookies.set('own', '1')
+    page.session.n = 1
+    page.throw(401)
+  })
+  t.is(answer.cookies.length, 1)
+  t.truthy(idOf(answer))
+})
+
 test('One error object thrown for two users never carries the cookie of one to the other', async t => {
   const { browser } = await start(t)
   const headers = { 'WWW-Authenticate': 'Basic' }
