@@ -81,7 +81,8 @@ export function createApp(store: Store = memoryStore()): { app: Koa; sessions: S
     // Only sessions of one's own: a key is no secret, so knowing it gives no right.
     for await (const device of sessions.list(mustBeSignedIn(ctx))) {
       if (device.key !== key) continue
-      await sessions.revoke(key)
+      if (key === ctx.session.key) await ctx.session.destroy()
+      else await sessions.revoke(key)
       ctx.flash('success', `Signed out ${device.data.device}`)
       return back(ctx)
     }

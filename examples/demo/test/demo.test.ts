@@ -97,6 +97,9 @@ for (const name of storeNames) {
     await laptop.browser.post('/devices/revoke').type('form').send({ key }).expect(303)
     t.regex(await home(laptop.browser), /Signed out phone/)
     t.regex(await home(phone.browser), /<h2>Sign in/)
+    const own = listed.find(({ device }) => device !== 'phone')?.key
+    await laptop.browser.post('/devices/revoke').type('form').send({ key: own }).expect(303)
+    t.regex(await home(laptop.browser), /Signed out laptop<[^]*<h2>Sign in/)
   })
 
   test(`${name}: nobody can revoke the session of somebody else`, async t => {

@@ -66,7 +66,9 @@ export class Browser {
   /** Ask, and let the test decide when the answer's cookies arrive. */
   send(handler: Handler, asking: Asking = {}): Promise<Answer> {
     const site = asking.site ?? this.site
-    return this.#ask(site, site.post(handler), asking)
+    const posted = site.post(handler)
+    posted.resume()
+    return this.#ask(site, posted, asking)
   }
 
   /** Ask, and return when the handler waits at `pause()`. What comes back makes it go on, to the answer. */

@@ -67,6 +67,21 @@ export const flashCases: StageCase[] = [
     deepEqual(await takes(browser), ['own'])
   }),
 
+  {
+    title: 'a value queued now is for later requests, also when an awaited save has committed it',
+    run: async stage => {
+      const browser = await stage.anonymous(await stage.site())
+      await browser.visit(page => page.flash('earlier'))
+      const { value } = await browser.visit(async page => {
+        page.flash('own')
+        await page.session.save()
+        return [await page.flash(), await page.flash()]
+      })
+      deepEqual(value, [['earlier'], []])
+      deepEqual(await takes(browser), ['own'])
+    },
+  },
+
   ...onOneAndTwo('of messages queued in parallel at most 50 wait', async (stage, one, other) => {
     const browser = await stage.anonymous(one)
     const queue = (n: number) =>

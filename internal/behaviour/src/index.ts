@@ -1,14 +1,28 @@
+import { adminCases } from './admin.js'
+import { authenticationCases } from './authentication.js'
 import { changeCases } from './changes.js'
+import { endingCases } from './endings.js'
+import { expiryCases } from './expiry.js'
 import { flashCases } from './flash.js'
+import { rotationCases } from './rotation.js'
 import { type BehaviourCase, type BehaviourOptions, Stage } from './stage.js'
 
 export { type Answer, type Asking, Browser, exchange } from './browser.js'
 export { type Gate, gate } from './gate.js'
-export { type Handler, type Page, Site } from './site.js'
+export { processCases } from './processes.js'
+export { type Around, type Handler, type Page, Site } from './site.js'
 export type { BehaviourCase, BehaviourOptions } from './stage.js'
 export { type Held, type Operation, type WatchedStore, watched } from './watched-store.js'
 
-const cases = [...changeCases, ...flashCases]
+const cases = [
+  ...changeCases,
+  ...flashCases,
+  ...endingCases,
+  ...rotationCases,
+  ...authenticationCases,
+  ...adminCases,
+  ...expiryCases,
+]
 
 /**
  * What users are promised about requests that meet, and what depends on the store: cases for any test runner, each over

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import Koa, { type Context, type ExtendableContext } from 'koa'
+import Koa, { type Context, type ExtendableContext, type Middleware } from 'koa'
 import {
   type Flash,
   type SessionMembers,
@@ -31,6 +31,12 @@ export interface Page extends Pick<ExtendableContext, Used> {
 /** Runs on the server. What it returns is the `value` of the answer; at `pause()` it waits until the test goes on. */
 export type Handler = (page: Page, pause: () => Promise<void>) => unknown
 
+/** Middleware outside and inside of the session. */
+export interface Around {
+  readonly outside?: Middleware
+  readonly inside?: Middleware
+}
+
 /** A handler that a test has put under a path of its own. */
 export interface Posted {
   readonly path: string
@@ -51,20 +57,22 @@ export class Site {
   readonly #server: Server
   readonly #handlers = new Map<string, { handler: Handler; pause: () => Promise<void> }>()
 
-  private constructor(options: SessionOptions & { store: WatchedStore }) {
+  private constructor(options: SessionOptions & { store: WatchedStore }, { outside, inside }: Around) {
     this.store = options.store
     this.sessions = session({ onError: error => this.reported.push(error), ...options })
     this.app.on('error', error => this.thrown.push(error))
+    if (outside) this.app.use(outside)
     this.app.use(this.sessions)
+    if (inside) this.app.use(inside)
     this.app.use(ctx => this.#run(ctx))
     this.#server = createServer(this.app.callback())
   }
 
   /** `store` keeps sessions; `subject` is `data.user` unless told otherwise. */
-  static async start(options: SessionOptions & { store: Store }): Promise<Site> {
+  static async start(options: SessionOptions & { store: Store }, around: Around = {}): Promise<Site> {
     const store = watched(options.store)
     const subject = (data: object) => (data as { user?: string }).user
-    const site = new Site({ subject, ...options, store })
+    const site = new Site({ subject, ...options, store }, around)
     site.#server.listen(0, '127.0.0.1')
     await once(site.#server, 'listening')
     return site

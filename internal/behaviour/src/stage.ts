@@ -51,9 +51,9 @@ export class Stage {
     return opening
   }
 
-  /** An app on this world. */
+  /** An app on this world, patient: a machine under load is no fault of the store. */
   async site(options: SessionOptions = {}): Promise<Site> {
-    const site = await Site.start({ store: await this.store(), ...options })
+    const site = await Site.start({ store: await this.store(), storeTimeout: 30_000, ...options })
     this.sites.push(site)
     return site
   }

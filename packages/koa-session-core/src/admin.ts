@@ -1,5 +1,4 @@
 import type { IncomingMessage } from 'node:http'
-import { commit } from './commit.js'
 import type { CookieTransport } from './cookie.js'
 import { isId, isKey, sha256 } from './id.js'
 import { isLive } from './ledger.js'
@@ -55,27 +54,41 @@ export function admin(runtime: Runtime, sweeper: Sweeper): Admin {
     if (!options.subjectOf) throw new TypeError('list and revokeAll need the option subject')
     if (!('keys' in options.store)) throw new TypeError(`store ${options.store.name} cannot list sessions`)
     if (typeof subject !== 'string') throw new TypeError(`subject must be a string, got ${typeof subject}`)
-    const keys = (options.store as EnumerableStore).keys({ subject: sha256(subject) })[Symbol.asyncIterator]()
+    const abort = new AbortController()
+    const { signal } = abort
+    const keys = (options.store as EnumerableStore).keys({ subject: sha256(subject), signal })[Symbol.asyncIterator]()
+    let failed = false
     try {
       for (;;) {
         const { done, value } = await store.call('keys', undefined, store.deadline(), () => keys.next())
         if (done) return
         yield value
       }
+    } catch (error) {
+      failed = true
+      abort.abort(error)
+      throw error
     } finally {
-      await keys.return?.()
+      const returned = Promise.resolve(keys.return?.()).catch(() => {})
+      // After a failure it may wait behind a call that never ends.
+      if (!failed) await returned
     }
   }
 
   return {
     async create(data) {
-      if (typeof data !== 'object' || data === null || Array.isArray(data) || Object.keys(data).length === 0) {
-        throw new TypeError('create(data): data must be an object that holds something; an empty session is not stored')
+      if (typeof data !== 'object' || data === null || Array.isArray(data)) {
+        throw new TypeError(
+          `create(data): data must be an object, got ${Array.isArray(data) ? 'an array' : typeof data}`,
+        )
       }
       const visit = new Visit(runtime, undefined, true)
       assign(visit.session, data)
-      await commit(runtime, visit.entry, { deadline: store.deadline() })
-      const { id, key } = visit.entry
+      const { entry } = visit
+      const { id, key } = entry
+      // Unlike a request's, this one is stored also when it is empty: somebody asked for it.
+      await ledger.write(entry.compose(key, entry.view()), null, store.deadline())
+      store.event('created', key)
       const names = (options.transport as Partial<CookieTransport>).names ?? []
       return { id, key, cookie: names.map(name => `${name}=${id}`).join('; ') }
     },
@@ -94,9 +107,17 @@ export function admin(runtime: Runtime, sweeper: Sweeper): Admin {
     async *list(subject) {
       for await (const key of keysOf(subject)) {
         const found = await store.read(key, store.deadline())
-        if (!isLive(found)) continue
+        // It may have become somebody else's since it was found.
+        if (!isLive(found) || found.record.subject !== sha256(subject)) continue
         const { createdAt, record } = found
-        const data = codec.decodeData(found.texts().data) as SessionData
+        let data: SessionData
+        try {
+          data = codec.decodeData(found.texts().data) as SessionData
+        } catch (error) {
+          // One session that cannot be decoded must not hide the others.
+          runtime.report(error)
+          continue
+        }
         yield { key, data, createdAt, seenAt: record.seenAt, expiresAt: record.expiresAt }
       }
     },
@@ -112,12 +133,15 @@ export function admin(runtime: Runtime, sweeper: Sweeper): Admin {
         throw new TypeError('revokeAll(): except must be a key, 64 lower-case hex characters')
       }
       let count = 0
-      for (let found = 1; found > 0; count += found) {
-        // Again until nothing is found: a session that changed its id meanwhile may have been passed over.
+      let found = 0
+      // Again until nothing is found, and once more at least: a session that changed its id meanwhile may have been passed
+      // over under both.
+      for (let pass = 0; pass < 2 || found > 0; pass++) {
         found = 0
         for await (const key of keysOf(subject)) {
           if (key !== except && (await ledger.end(key, undefined, store.deadline()))) found++
         }
+        count += found
       }
       return count
     },

@@ -38,6 +38,8 @@ async function replace(runtime: Runtime, entry: Entry, how: How): Promise<boolea
   const { ledger, store } = runtime
   const { deadline } = how
   const { key } = entry
+  let looked = how.change ? undefined : entry.view()
+  if (looked && !looked.dirty && !how.rotate) return true
   let undo: (() => void) | undefined
   let next: Live | undefined
   let successor: string | undefined
@@ -54,7 +56,7 @@ async function replace(runtime: Runtime, entry: Entry, how: How): Promise<boolea
     if (entry.over || entry.key !== key || (entry.known && !isLive(now))) return undefined
     if (isLive(now)) entry.adopt(now)
     if (how.change) undo = entry.apply(how.change)
-    const view = entry.view()
+    const view = looked ?? entry.view()
     const rotate = entry.known !== null && (how.rotate || mustRotate(entry, view))
     if (!rotate && !view.dirty) return undefined
     if (rotate || !entry.known) entry.visit.assertDeliverable()
@@ -72,7 +74,10 @@ async function replace(runtime: Runtime, entry: Entry, how: How): Promise<boolea
 
   try {
     const isNew = !entry.known
-    const { state, written } = await ledger.replace(key, entry.known, plan, deadline)
+    const settling = ledger.replace(key, entry.known, plan, deadline)
+    // Unless others are in the queue, the plan has begun; any later one looks again.
+    looked = undefined
+    const { state, written } = await settling
     if (written && next) {
       stored(entry, next, sent)
       if (successor) entry.moveTo(successor)
@@ -87,6 +92,8 @@ async function replace(runtime: Runtime, entry: Entry, how: How): Promise<boolea
     }
   } catch (error) {
     undo?.()
+    // Whether the old record gave way or not, the client never hears of the copy.
+    if (next && successor) await store.destroy(next.key, deadline).catch(() => {})
     throw error
   }
   return commit(runtime, entry, how)

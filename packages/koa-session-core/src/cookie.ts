@@ -96,9 +96,9 @@ export function cookieTransport(options: CookieOptions = {}): CookieTransport {
     read(req, how) {
       const header = req.headers.cookie
       if (header === undefined) return undefined
-      if (how?.secure !== undefined) return valueOf(header, nameOf(how.secure))
+      if (how?.secure !== undefined) return valueUnder(header, nameOf(how.secure))
       for (const one of names) {
-        const value = valueOf(header, one)
+        const value = valueUnder(header, one)
         if (value !== undefined) return value
       }
       return undefined
@@ -131,7 +131,7 @@ const capitalized = (word: string): string => word.charAt(0).toUpperCase() + wor
  * The first cookie of that name. Only spaces and tabs are skipped before a name: what else Unicode calls a space would let
  * a cookie that any subdomain may set pass for one with a `__Host-` prefix.
  */
-function valueOf(header: string, name: string): string | undefined {
+function valueUnder(header: string, name: string): string | undefined {
   for (const pair of header.split(';')) {
     const start = pair.search(/[^ \t]/)
     if (start >= 0 && pair.startsWith(name, start) && pair[start + name.length] === '=') {

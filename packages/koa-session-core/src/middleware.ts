@@ -98,22 +98,23 @@ function touch({ options }: Runtime, visit: Visit, { createdAt, maxAge, record }
 }
 
 function mount(ctx: Context, visit: Visit): void {
-  Object.defineProperty(ctx, mounted, { value: visit })
+  // Behind a function: whoever inspects a context to its last hidden property finds no id.
+  Object.defineProperty(ctx, mounted, { value: () => visit })
   Object.defineProperty(ctx, 'session', sessionProperty)
   Object.defineProperty(ctx, 'flash', flashProperty)
 }
 
 interface Mounted {
-  readonly [mounted]: Visit
+  readonly [mounted]: () => Visit
 }
 
 // The same functions for every request: closures made anew would cost more than the rest of the middleware.
 const sessionProperty: PropertyDescriptor & ThisType<Mounted> = {
   get() {
-    return this[mounted].session
+    return this[mounted]().session
   },
   set(value: SessionData | null) {
-    this[mounted].session = value
+    this[mounted]().session = value
   },
   configurable: true,
   enumerable: true,
@@ -121,7 +122,7 @@ const sessionProperty: PropertyDescriptor & ThisType<Mounted> = {
 
 const flashProperty: PropertyDescriptor & ThisType<Mounted> = {
   get() {
-    const value = flashOf(this[mounted])
+    const value = flashOf(this[mounted]())
     Object.defineProperty(this, 'flash', { ...assignable, value })
     return value
   },

@@ -73,7 +73,9 @@ export class Reply {
     if (!this.open) return undefined
     const { response } = this.#ctx
     const kept: Headers = { ...this.#written }
-    for (const name of ['Vary', 'Cache-Control']) if (response.get(name)) kept[name] = response.get(name)
+    // Without a cookie, what the app said about caching was meant for the page, not for the error.
+    const names = this.#written ? ['Vary', 'Cache-Control'] : ['Vary']
+    for (const name of names) if (response.get(name)) kept[name] = response.get(name)
     return Object.keys(kept).length > 0 ? kept : undefined
   }
 }

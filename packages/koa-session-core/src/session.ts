@@ -29,30 +29,30 @@ export interface SessionMembers {
   /** `'session'`, or how many milliseconds without a request the browser and the store keep this session (remember-me). */
   maxAge: MaxAge
   /** Remove all data, keep the session. */
-  clear(): void
+  readonly clear: () => void
   /**
    * Change the id, keep the data and this object. Resolves when the new record is stored and the old one dead; `false`:
    * the session was gone. Rejects like `save`.
    */
-  rotateId(): Promise<boolean>
+  readonly rotateId: () => Promise<boolean>
   /**
    * End this session at once and put a new, empty one with a new id into `ctx.session`. Nothing of it is stored until it
    * has data. Messages that this request queued by `ctx.flash` go along.
    */
-  regenerate(callback?: SessionCallback): Promise<void>
+  readonly regenerate: (callback?: SessionCallback) => Promise<void>
   /** End this session. Resolves when it has ended in the store; `ctx.session` is a new, empty one. */
-  destroy(callback?: SessionCallback): Promise<void>
+  readonly destroy: (callback?: SessionCallback) => Promise<void>
   /**
    * Store what changed now, not after the handler. Resolves to whether it is stored; `false`: the session was gone.
    * Unchanged: `true`, without a call of the store. Rejects with a `SessionError` when the store fails or the data cannot
    * be encoded.
    */
-  save(callback?: SessionCallback): Promise<boolean>
+  readonly save: (callback?: SessionCallback) => Promise<boolean>
   /**
    * Read, change and write in one atomic step. `change` is synchronous and runs again on fresh data after a lost race.
    * Resolves and rejects like `save`. After a lost reply and a commit by another request, a change may be applied twice.
    */
-  update(change: (data: SessionData) => void): Promise<boolean>
+  readonly update: (change: (data: SessionData) => void) => Promise<boolean>
 }
 
 export type Session = SessionMembers & SessionData

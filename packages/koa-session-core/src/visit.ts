@@ -1,24 +1,15 @@
 import type { Context } from 'koa'
 import { commit, type How } from './commit.js'
+import { type Ending, Endings } from './endings.js'
 import { Entry } from './entry.js'
 import { isSessionError, SessionError } from './errors.js'
-import { encodedMessage, messagesOf, take } from './flash.js'
-import type { Deadline } from './guarded-store.js'
+import { encodedMessage, take } from './flash.js'
 import { newVersion, sha256 } from './id.js'
 import { Operation } from './operation.js'
 import { type Live, undecodable } from './record.js'
 import type { Delivery, Reply } from './reply.js'
 import type { Runtime } from './runtime.js'
 import { assign, SessionBag, type SessionCallback, type SessionData } from './session.js'
-
-/** A session that this request ended, and the one it put in its place. */
-interface Ending {
-  readonly old: Entry
-  readonly next: Entry
-  /** `regenerate`: whoever comes late under the old id finds a tombstone. */
-  readonly login: boolean
-  running?: Promise<void>
-}
 
 /** One request with its session, from the cookie to the response. Without a context (an upgrade) there is no response. */
 export class Visit {
@@ -27,7 +18,7 @@ export class Visit {
   readonly #reply: Reply | undefined
   /** Marks the flash messages that this request queued. */
   #tag: string | undefined
-  #endings: Ending[] = []
+  #endings: Endings | undefined
   /** Operations that have not ended. */
   #pending: Promise<void>[] = []
   /** Failures that are reported unless the handler turns out to have awaited them. */
@@ -57,7 +48,7 @@ export class Visit {
   }
 
   get tag(): string {
-    return (this.#tag ??= newVersion().slice(0, 8))
+    return (this.#tag ??= newVersion())
   }
 
   get deliverable(): boolean {
@@ -110,11 +101,14 @@ export class Visit {
 
   queueFlash(value: unknown): void {
     this.opened = true
+    // A session that cannot be decoded gives way to a new one here, not at the commit.
+    this.open()
     this.entry.queued.push(encodedMessage(this.runtime.codec, this.tag, value))
   }
 
   takeFlash(): Promise<unknown[]> {
     this.opened = true
+    if (this.entry.known?.flashWaits) this.open()
     const { entry } = this
     if (!entry.known?.flashWaits || entry.lost) return Promise.resolve([])
     return this.#operate(() => take(this.runtime, entry, this.tag, this.runtime.store.deadline()))
@@ -123,7 +117,7 @@ export class Visit {
   save(entry: Entry, how: Omit<How, 'deadline'>, callback?: SessionCallback): Promise<boolean> {
     return this.#operate(async () => {
       const deadline = this.runtime.store.deadline()
-      await this.#carryOutAll(deadline)
+      await this.#endings?.carryOutAll(deadline)
       const saved = await commit(this.runtime, entry, { ...how, deadline })
       this.#deliver()
       return saved
@@ -132,10 +126,11 @@ export class Visit {
 
   /** End the session of `entry` and go on with a new one. */
   leave(entry: Entry, login: boolean, callback?: SessionCallback): Promise<void> {
-    if (login && !this.#ctx) return Promise.reject(new TypeError('a session from open() cannot be regenerated'))
-    const ending = entry.over ? undefined : this.#leave(login)
+    const refused = login && !this.#ctx
+    const ending = entry.over || refused ? undefined : this.#leave(login)
     return this.#operate(async () => {
-      if (ending) await this.#carryOut(ending, this.runtime.store.deadline())
+      if (refused) throw new TypeError('a session from open() cannot be regenerated')
+      if (ending) await this.#endings?.carryOut(ending, this.runtime.store.deadline())
       if (!login) this.#deliver()
     }, callback)
   }
@@ -149,36 +144,8 @@ export class Visit {
     old.over = true
     if (old.bag) Object.freeze(old.bag)
     this.entry = next
-    const ending = { old, next, login }
-    this.#endings.push(ending)
-    return ending
-  }
-
-  #carryOut(ending: Ending, deadline: Deadline): Promise<void> {
-    ending.running ??= this.#end(ending, deadline).then(
-      () => {
-        this.#endings = this.#endings.filter(other => other !== ending)
-      },
-      error => {
-        delete ending.running
-        throw error
-      },
-    )
-    return ending.running
-  }
-
-  async #carryOutAll(deadline: Deadline): Promise<void> {
-    for (const ending of this.#endings) await this.#carryOut(ending, deadline)
-  }
-
-  async #end({ old, next, login }: Ending, deadline: Deadline): Promise<void> {
-    const { codec, ledger } = this.runtime
-    const elsewhere = old.lost ?? (old.failure && { key: old.failure.key, state: undefined })
-    if (!elsewhere && !old.known && !ledger.busy(old.key)) return
-    const { key, state } = elsewhere ?? { key: old.key, state: old.known }
-    const ended = await ledger.end(key, state, deadline, login ? next.key : undefined)
-    // What this request had queued and already stored goes along; what earlier requests queued was the last person's.
-    if (login && ended) next.queued.unshift(...messagesOf(codec, this.tag, ended))
+    this.#endings ??= new Endings(this.runtime)
+    return this.#endings.add({ old, next, login })
   }
 
   /** Run an operation the app may or may not await. Until the response is out, it is waited for. */
@@ -204,7 +171,7 @@ export class Visit {
     let failure: unknown
     try {
       while (this.#pending.length > 0) await this.#pending.pop()
-      await this.#carryOutAll(deadline)
+      await this.#endings?.carryOutAll(deadline)
       if (!abandon) await commit(this.runtime, this.entry, { deadline })
     } catch (error) {
       failure = error

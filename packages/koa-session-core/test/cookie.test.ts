@@ -7,7 +7,7 @@ import {
   headerTransport,
   memoryStore,
   type SessionOptions,
-  session,
+  type session,
   type Transport,
 } from 'koa-session-core'
 import { type Handler, site, watched } from './support/app.js'

@@ -50,7 +50,7 @@ export async function publishFolder(folder: string, tag: Tag): Promise<boolean> 
     if (hasCode(error, 'ENOTEMPTY', 'EEXIST', 'ENOENT')) return false
     // A file of that name is no session. Unlinking it cannot harm one either: it fails on a directory.
     if (hasCode(error, 'ENOTDIR')) {
-      await succeeds(unlink(folder), 'ENOENT', 'EISDIR', 'EPERM')
+      await succeeds(unlink(folder), 'ENOENT', 'EISDIR')
       return false
     }
     throw error

@@ -63,7 +63,7 @@ export class SessionCell {
       throw error
     }
     await sync(this.#folder)
-    await discard(this.#recordFile(tag))
+    if (tag.version !== '') await discard(this.#recordFile(tag))
     return true
   }
 

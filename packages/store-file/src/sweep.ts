@@ -7,7 +7,7 @@ import { isLive } from './tag.js'
 /** Remove what is expired in one shard, and what dead processes left there. Resolves to how many sessions went. */
 export async function sweepShard(directory: string, shard: string, signal?: AbortSignal): Promise<number> {
   let swept = 0
-  const referred = new Set<string>()
+  const known = new Set<string>()
   const recordFiles: Entry[] = []
 
   const visit = async (entry: Entry): Promise<void> => {
@@ -19,14 +19,14 @@ export async function sweepShard(directory: string, shard: string, signal?: Abor
       const cell = new SessionCell(directory, entry.key)
       const { tag } = await cell.list()
       if (tag === undefined) return
-      if (isLive(tag)) referred.add(tag.attempt)
-      else if ((await cell.end(tag)) && tag.version !== '') swept++
+      known.add(tag.attempt)
+      if (!isLive(tag) && (await cell.end(tag)) && tag.version !== '') swept++
     }
   }
 
   for await (const entries of entriesIn(shard, signal)) await Promise.all(entries.map(visit))
   for (const { path, key, attempt, previous } of recordFiles) {
-    if (key === undefined || attempt === undefined || referred.has(attempt)) continue
+    if (key === undefined || attempt === undefined || known.has(attempt)) continue
     signal?.throwIfAborted()
     const { tag, blocked } = await new SessionCell(directory, key).list()
     // Its writer saw `previous` as the state before making the file, and can only replace that very state. With

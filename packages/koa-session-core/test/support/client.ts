@@ -18,8 +18,8 @@ export interface Client {
   readonly jar: Map<string, string>
   get(path: string, request?: Request): Promise<Reply>
   post(path: string, body?: unknown, request?: Request): Promise<Reply>
-  /** Another one with the same cookies. */
-  fork(): Client
+  /** Another one with the same cookies; with `elsewhere`, for another process of the same site. */
+  fork(elsewhere?: string): Client
 }
 
 export function client(url: string, jar: Map<string, string> = new Map()): Client {
@@ -52,7 +52,7 @@ export function client(url: string, jar: Map<string, string> = new Map()): Clien
     jar,
     get: (path, request = {}) => send(path, request),
     post: (path, body, request = {}) => send(path, { method: 'POST', body, ...request }),
-    fork: () => client(url, new Map(jar)),
+    fork: (elsewhere = url) => client(elsewhere, new Map(jar)),
   }
 }
 

@@ -1,0 +1,57 @@
+import { once } from 'node:events'
+import { type AddressInfo, Server } from 'node:net'
+import { pathToFileURL } from 'node:url'
+import Router from '@koa/router'
+import Koa from 'koa'
+import { session } from 'koa-session-core'
+
+/**
+ * Import a block as a module. An app that it starts, or whose routes it adds to the given `router`, is sent one request for
+ * each route, or two to `/`. Resolves to what was answered, such as `GET / 200`.
+ */
+export async function run(path: string): Promise<string[]> {
+  const app = new Koa()
+  const router = new Router()
+  const sessions = session({ subject: data => (data as { userId?: number }).userId?.toString() })
+  Object.assign(globalThis, { app, router, sessions })
+  const servers: Server[] = []
+  const { listen } = Server.prototype
+  const { log } = console
+  console.log = () => {}
+  // Whatever port a block names, it gets a free one.
+  Server.prototype.listen = function (this: Server) {
+    servers.push(this)
+    return Reflect.apply(listen, this, [0, '127.0.0.1'])
+  }
+  try {
+    await import(pathToFileURL(path).href)
+    if (router.stack.length > 0) app.use(sessions).use(router.routes()).listen(0)
+    const routes = router.stack.map(({ methods, path }) => [methods.at(-1) ?? 'GET', String(path)] as const)
+    const requests = routes.length > 0 ? routes : [['GET', '/'] as const, ['GET', '/'] as const]
+    const answers: string[] = []
+    for (const server of servers) answers.push(...(await ask(server, requests)))
+    return answers
+  } finally {
+    Server.prototype.listen = listen
+    console.log = log
+    for (const server of servers) server.close()
+  }
+}
+
+/** One client with one cookie jar sends the requests one after another. */
+async function ask(server: Server, requests: readonly (readonly [string, string])[]): Promise<string[]> {
+  if (!server.listening) await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const answers: string[] = []
+  let cookie = ''
+  for (const [method, path] of requests) {
+    const response = await fetch(`http://127.0.0.1:${port}${path}`, {
+      method,
+      headers: { ...(cookie && { cookie }), connection: 'close' },
+      redirect: 'manual',
+    })
+    cookie = response.headers.getSetCookie()[0]?.split(';')[0] ?? cookie
+    answers.push(`${method} ${path} ${response.status} ${await response.text()}`)
+  }
+  return answers
+}

@@ -1,0 +1,73 @@
+import { execFile } from 'node:child_process'
+import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Block } from './blocks.js'
+import { root } from './documents.js'
+
+/** What a fragment may use without saying where it comes from. `run.ts` gives it at run time. */
+const globals = `import type Router from '@koa/router'
+import type Koa from 'koa'
+import type { Sessions } from 'koa-session-core'
+declare global {
+  const app: Koa
+  const router: Router
+  const sessions: Sessions
+}
+`
+/** Libraries without types. */
+const untyped = "declare module 'koa-passport'\ndeclare module 'passport-local'\n"
+
+const config = {
+  extends: join(root, 'tsconfig.base.json'),
+  compilerOptions: {
+    noEmit: true,
+    allowJs: true,
+    checkJs: true,
+    customConditions: ['@koa-session/source'],
+    // A fragment shows a name without using it.
+    noUnusedLocals: false,
+    noUnusedParameters: false,
+  },
+}
+
+/** A temporary folder in which the blocks of one document are files, with this repository's packages to import. */
+export class Workplace {
+  readonly folder: string
+
+  private constructor(folder: string) {
+    this.folder = folder
+  }
+
+  static async of(blocks: readonly Block[]): Promise<Workplace> {
+    const folder = await mkdtemp(join(tmpdir(), 'koa-session-readme-'))
+    await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
+    const files = {
+      'package.json': '{ "type": "module" }',
+      'tsconfig.json': JSON.stringify(config),
+      'globals.d.ts': globals,
+      'untyped.d.ts': untyped,
+      ...Object.fromEntries(blocks.map(({ file, code }) => [file, code])),
+    }
+    for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text, { flag: 'wx' })
+    return new Workplace(folder)
+  }
+
+  path(file: string): string {
+    return join(this.folder, file)
+  }
+
+  /** What the compiler has against the blocks; empty when it has nothing. */
+  compile(): Promise<string> {
+    const tsc = join(root, 'node_modules/typescript/bin/tsc')
+    return new Promise(done => {
+      execFile(process.execPath, [tsc, '-p', this.folder], (error, stdout, stderr) => {
+        done(error ? stdout + stderr || String(error) : '')
+      })
+    })
+  }
+
+  async remove(): Promise<void> {
+    await rm(this.folder, { recursive: true, force: true })
+  }
+}

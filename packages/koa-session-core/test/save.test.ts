@@ -1,0 +1,131 @@
+import { setImmediate } from 'node:timers/promises'
+import test from 'ava'
+import { gate, type Handler } from './support/app.js'
+import { overtaken, signedIn } from './support/signed-in.js'
+
+test('save commits now', async t => {
+  const { browser } = await signedIn(t, {
+    '/save': async ctx => {
+      ctx.session.b = 2
+      const saved = await ctx.session.save()
+      return [saved, (await browser.fork().get('/get')).json]
+    },
+  })
+  t.deepEqual((await browser.get('/save')).json, [true, { a: 1, b: 2 }])
+})
+
+test('save resolves to false when the session was gone', async t => {
+  const { browser, elsewhere } = await signedIn(t, {
+    '/save': async ctx => {
+      ctx.session.b = 2
+      await browser.fork(ctx.query.from === 'here' ? undefined : elsewhere.url).get('/end')
+      return [await ctx.session.save(), await ctx.session.save()]
+    },
+  })
+  for (const from of ['here', 'elsewhere']) {
+    await browser.get('/set')
+    const saved = await browser.get(`/save?from=${from}`)
+    t.deepEqual(saved.json, [false, false], from)
+    t.deepEqual((await browser.get('/get')).json, {}, from)
+  }
+})
+
+test('save of an unchanged session resolves to true with no store call', async t => {
+  const { browser, store } = await signedIn(t, {
+    '/save': async ctx => {
+      const before = await ctx.session.save()
+      ctx.session.a++
+      await ctx.session.save()
+      const calls = store.calls.length
+      const after = [await ctx.session.save(), await ctx.session.save()]
+      return [before, after, calls, store.calls.length]
+    },
+    '/empty': ctx => ctx.session.save(),
+    '/look': ctx => [ctx.session.a, Reflect.ownKeys(ctx.session)],
+  })
+  t.deepEqual((await browser.get('/save')).json, [true, [true, true], 2, 2])
+  t.deepEqual(store.calls, ['read', 'write'])
+  store.calls.length = 0
+  await browser.get('/look')
+  t.deepEqual(store.calls, ['read'])
+  browser.jar.clear()
+  store.calls.length = 0
+  t.like(await browser.get('/empty'), { text: 'true', cookies: [] })
+  t.deepEqual(store.calls, [])
+})
+
+test('save and update keep the identity of values nobody else changed', async t => {
+  const { browser, store, elsewhere } = await signedIn(t, {
+    '/fill': ctx => {
+      ctx.session = { mine: { n: 1 }, quiet: { n: 1 }, theirs: { n: 1 }, gone: 1 }
+    },
+    '/theirs': ctx => {
+      ctx.session.theirs.n++
+      ctx.session.added = { n: 1 }
+      delete ctx.session.gone
+    },
+    '/keep': async ctx => {
+      const { session } = ctx
+      const { mine, quiet, theirs } = session
+      mine.n = 5
+      if (ctx.query.by === 'save') await session.save()
+      else await session.update(bag => Object.assign(bag, { updated: true }) && undefined)
+      const same = [session.mine === mine, session.quiet === quiet, session.theirs === theirs]
+      return [same, { ...session }]
+    },
+  })
+  for (const by of ['save', 'update']) {
+    await browser.get('/fill')
+    overtaken(store, () => browser.fork(elsewhere.url).get('/theirs'))
+    const after = { mine: { n: 5 }, quiet: { n: 1 }, theirs: { n: 2 }, added: { n: 1 } }
+    const expected = by === 'save' ? after : { ...after, updated: true }
+    t.deepEqual((await browser.get(`/keep?by=${by}`)).json, [[true, true, false], expected], by)
+    t.deepEqual((await browser.get('/get')).json, expected, by)
+    t.is(store.before, undefined)
+  }
+})
+
+test('An awaited save or rotateId puts its cookie on the response at once', async t => {
+  const streamed =
+    (how: 'save' | 'rotateId'): Handler =>
+    async ctx => {
+      ctx.respond = false
+      ctx.session.b = 2
+      await ctx.session[how]()
+      ctx.res.writeHead(200, { 'X-Id': ctx.session.id })
+      ctx.res.write('one, ')
+      await setImmediate()
+      ctx.res.end('two')
+    }
+  const { client, browser, errors } = await signedIn(t, {
+    '/save': streamed('save'),
+    '/rotateId': streamed('rotateId'),
+  })
+  for (const [visitor, path] of [[client(), '/save'] as const, [browser, '/rotateId'] as const]) {
+    const reply = await visitor.get(path)
+    t.is(reply.text, 'one, two')
+    t.regex(reply.cookies.join('\n'), new RegExp(`^sid=${reply.headers.get('x-id')}; .*$`))
+    t.is((await visitor.get('/get')).json.b, 2)
+  }
+  t.deepEqual(errors, [])
+})
+
+test('Changes after the response are kept by save() only', async t => {
+  for (const act of ['nothing', 'save'] as const) {
+    const late = gate<unknown>()
+    const { browser } = await signedIn(t, {
+      '/late': ctx => {
+        const { session } = ctx
+        ctx.res.once('close', async () => {
+          await setImmediate()
+          session.late = true
+          late.open(act === 'save' && (await session.save()))
+        })
+        return 'answered'
+      },
+    })
+    await browser.get('/late')
+    t.is(await late.promise, act === 'save')
+    t.deepEqual((await browser.get('/get')).json, act === 'save' ? { a: 1, late: true } : { a: 1 })
+  }
+})

@@ -1,0 +1,171 @@
+import { setImmediate } from 'node:timers/promises'
+import test from 'ava'
+import { type Bag, site } from './support/app.js'
+import { get, overtaken, signedIn } from './support/signed-in.js'
+
+async function failure(run: () => Promise<unknown>): Promise<unknown> {
+  try {
+    await run()
+  } catch (error) {
+    return error
+  }
+  return undefined
+}
+
+test('update is an atomic read-modify-write', async t => {
+  const { browser, elsewhere } = await signedIn(t, {
+    '/count': ctx => ctx.session.update(bag => void Object.assign(bag, { n: ((bag as Bag).n ?? 0) + 1 })),
+  })
+  const visits = Array.from({ length: 20 }, (_, n) => browser.fork(n % 2 ? elsewhere.url : undefined).get('/count'))
+  t.deepEqual(
+    (await Promise.all(visits)).map(visit => visit.text),
+    Array(20).fill('true'),
+  )
+  t.deepEqual((await browser.get('/get')).json, { a: 1, n: 20 })
+})
+
+test('update resolves like save: false when the session was gone, and then nothing changed', async t => {
+  const { browser, elsewhere } = await signedIn(t, {
+    '/update': async ctx => {
+      await browser.fork(elsewhere.url).get('/end')
+      const updated = await ctx.session.update(bag => Object.assign(bag, { b: 2 }) && undefined)
+      return [updated, { ...ctx.session }]
+    },
+  })
+  t.deepEqual((await browser.get('/update')).json, [false, { a: 1 }])
+  t.deepEqual((await browser.get('/get')).json, {})
+})
+
+test('update stores a session that was new', async t => {
+  const { client } = await site(t, {
+    '/update': ctx => ctx.session.update(bag => Object.assign(bag, { b: 2 }) && undefined),
+    '/get': get,
+  })
+  const browser = client()
+  t.is((await browser.get('/update')).json, true)
+  t.deepEqual((await browser.get('/get')).json, { b: 2 })
+})
+
+test('The function of update runs again on fresh data after a lost race', async t => {
+  const seen: unknown[] = []
+  const { browser, store, elsewhere } = await signedIn(t, {
+    '/update': async ctx => {
+      ctx.session.mine = true
+      const updated = await ctx.session.update(bag => {
+        seen.push({ ...bag })
+        ;(bag as Bag).a += 10
+        ;(bag as Bag).list.push('here')
+      })
+      return [updated, { ...ctx.session }]
+    },
+    '/fill': ctx => {
+      ctx.session.list = []
+    },
+    '/theirs': ctx => {
+      ctx.session.a = 5
+      ctx.session.list.push('there')
+    },
+  })
+  await browser.get('/fill')
+  overtaken(store, () => browser.fork(elsewhere.url).get('/theirs'))
+  const after = { a: 15, list: ['there', 'here'], mine: true }
+  t.deepEqual((await browser.get('/update')).json, [true, after])
+  t.deepEqual((await browser.get('/get')).json, after)
+  t.is(seen.length, 2)
+  t.like(seen[1], { a: 5, mine: true })
+})
+
+test('The function of update is synchronous: a returned promise is a TypeError and changes nothing', async t => {
+  const { browser, errors } = await signedIn(t, {
+    '/update': async ctx => {
+      ctx.session.mine = true
+      const { session } = ctx
+      const wrong: unknown[] = [
+        async (bag: Bag) => {
+          bag.b = 2
+          await setImmediate()
+          throw new Error('nobody is to hear of this')
+        },
+        (bag: Bag) => {
+          bag.a++
+          return { then() {} }
+        },
+        undefined,
+        { b: 2 },
+      ]
+      const errors = []
+      for (const fn of wrong) errors.push(await failure(() => session.update(fn as () => void)))
+      return [
+        errors.map(error => error instanceof TypeError && /^update\(fn\): fn must be /.test(error.message)),
+        { ...session },
+      ]
+    },
+  })
+  t.deepEqual((await browser.get('/update')).json, [[true, true, true, true], { a: 1, mine: true }])
+  t.deepEqual((await browser.get('/get')).json, { a: 1, mine: true })
+  t.deepEqual(errors, [])
+})
+
+test('When the function of update throws, update rejects with its error and nothing changed', async t => {
+  const mistake = new Error('my mistake')
+  const { browser, errors, store } = await signedIn(t, {
+    '/update': async ctx => {
+      ctx.session.mine = { n: 1 }
+      const error = await failure(() =>
+        ctx.session.update(bag => {
+          Object.assign(bag, { a: 2, b: 2 })
+          ;(bag as Bag).mine.n++
+          throw mistake
+        }),
+      )
+      return [error === mistake, { ...ctx.session }, [...store.calls]]
+    },
+  })
+  t.deepEqual((await browser.get('/update')).json, [true, { a: 1, mine: { n: 1 } }, ['read']])
+  t.deepEqual((await browser.get('/get')).json, { a: 1, mine: { n: 1 } })
+  t.deepEqual(errors, [])
+})
+
+test('An update that changes nothing resolves to true with no store call', async t => {
+  const { browser, store, client } = await signedIn(t, {
+    '/update': ctx => ctx.session.update(bag => void Object.assign(bag, { a: (bag as Bag).a })),
+    '/nothing': ctx => ctx.session.update(() => {}),
+  })
+  t.is((await browser.get('/update')).json, true)
+  t.deepEqual(store.calls, ['read'])
+  store.calls.length = 0
+  t.like(await client().get('/nothing'), { text: 'true', cookies: [] })
+  t.deepEqual(store.calls, [])
+})
+
+test('Whatever requests do side by side, in one of them and in many, nothing is lost and nothing comes twice', async t => {
+  const count = (session: Bag) => session.update(bag => void Object.assign(bag, { n: ((bag as Bag).n ?? 0) + 1 }))
+  const { browser, elsewhere, errors } = await signedIn(t, {
+    '/many': async ctx => {
+      const { session } = ctx
+      const { n } = ctx.query
+      session[`first${n}`] = true
+      ctx.flash(`first${n}`)
+      const counting = [count(session), session.save(), count(session)]
+      const taking = ctx.flash()
+      ctx.flash(`second${n}`)
+      session[`second${n}`] = true
+      counting.push(session.save(), count(session))
+      t.deepEqual(await Promise.all(counting), Array(5).fill(true))
+      session[`third${n}`] = true
+      return taking
+    },
+    '/take': ctx => ctx.flash(),
+  })
+  const visits = Array.from({ length: 8 }, (_, n) =>
+    browser.fork(n % 2 ? elsewhere.url : undefined).get(`/many?n=${n}`),
+  )
+  const taken: string[] = (await Promise.all(visits)).flatMap(visit => visit.json)
+  taken.push(...(await browser.get('/take')).json)
+  const names = (...words: string[]) => words.flatMap(word => Array.from({ length: 8 }, (_, n) => `${word}${n}`))
+  t.deepEqual(taken.sort(), names('first', 'second'))
+  const { n, ...rest } = (await browser.get('/get')).json
+  t.is(n, 24)
+  t.deepEqual(Object.keys(rest).sort(), ['a', ...names('first', 'second', 'third')])
+  t.deepEqual(errors, [])
+})

@@ -1,0 +1,129 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
+import test from 'ava'
+import type { SessionRecord, Store } from 'koa-session-core'
+import { fileStore } from 'koa-session-store-file'
+import { startStoreProcess } from './store-process.js'
+import { haveStrace, killedAt, recorded, recording } from './strace.js'
+
+const root = await mkdtemp(join(tmpdir(), 'koa-session-file-'))
+test.after.always(() => rm(root, { recursive: true, force: true }))
+
+const key = 'c'.repeat(64)
+const expiresAt = Date.now() + 3_600_000
+const first: SessionRecord = { data: 'the first', version: 'first', seenAt: 1, expiresAt, subject: 'a'.repeat(64) }
+const second: SessionRecord = { data: 'the second, '.repeat(1_000), version: 'second', seenAt: 2, expiresAt }
+const third: SessionRecord = { data: 'the third', version: 'third', seenAt: 3, expiresAt }
+const times = { seenAt: 4, expiresAt: expiresAt + 1 }
+const expired: SessionRecord = { ...first, expiresAt: 1 }
+
+interface Scenario {
+  readonly title: string
+  readonly prepare: (store: Store) => Promise<unknown>
+  readonly call: readonly [method: string, ...args: unknown[]]
+  readonly before: SessionRecord | undefined
+  readonly after: SessionRecord | undefined
+  /** The system calls that this takes, in order: the process is killed before each. */
+  readonly takes: string
+}
+
+const nothing = async () => {}
+const create = (record: SessionRecord) => (store: Store) => store.write(key, record, null)
+
+const scenarios: readonly Scenario[] = [
+  {
+    title: 'a first write',
+    prepare: nothing,
+    call: ['write', key, second, null],
+    before: undefined,
+    after: second,
+    takes: 'mkdir fsync mkdir rename pwrite64 fsync fsync rename fsync',
+  },
+  {
+    title: 'a write over another',
+    prepare: create(first),
+    call: ['write', key, second, 'first'],
+    before: first,
+    after: second,
+    takes: 'pwrite64 fsync fsync rename fsync unlink',
+  },
+  {
+    title: 'a touch',
+    prepare: create(first),
+    call: ['touch', key, times, 'first'],
+    before: first,
+    after: { ...first, ...times },
+    takes: 'rename fsync',
+  },
+  {
+    title: 'a destroy',
+    prepare: create(first),
+    call: ['destroy', key],
+    before: first,
+    after: undefined,
+    takes: 'unlink unlink rmdir fsync',
+  },
+  {
+    title: 'a sweep',
+    prepare: create(expired),
+    call: ['sweep'],
+    before: undefined,
+    after: undefined,
+    takes: 'unlink unlink rmdir',
+  },
+]
+
+if (haveStrace()) {
+  for (const scenario of scenarios) {
+    const { title, before, after, takes } = scenario
+    test(`wherever a process is killed in ${title}, the record is wholly old or wholly new, and an acknowledged one is there`, async t => {
+      const log = join(root, `${scenario.call[0]}-${before?.version}.log`)
+      const whole = await run(scenario, recording(log))
+      t.deepEqual({ ...whole, directory: '' }, { acknowledged: true, killed: false, directory: '' })
+      const moments = recorded(log)
+      t.is(moments.map(({ name }) => name.replace(/at$/, '')).join(' '), takes)
+
+      for (const moment of moments) {
+        const at = `killed at ${moment.name} ${moment.nth}`
+        const { killed, acknowledged, directory } = await run(scenario, killedAt(moment))
+        t.true(killed, at)
+        const found = await fileStore({ directory }).read(key)
+        t.true(isDeepStrictEqual(found, after) || (!acknowledged && isDeepStrictEqual(found, before)), at)
+        await leavesNothing(directory, found?.version ?? null)
+      }
+    })
+  }
+} else if (process.env.CI === 'true') {
+  test('strace, which kills processes in the middle of a system call, is there', t => t.fail())
+} else {
+  console.warn('NOT TESTED: crashes of the file store. Install strace (Linux) to test them.')
+  test('without strace no crash is tested', t => t.pass())
+}
+
+async function run({ prepare, call: [method, ...args] }: Scenario, wrapper: string[]) {
+  const directory = await mkdtemp(join(root, 'killed-'))
+  await prepare(fileStore({ directory }))
+  const child = await startStoreProcess(...wrapper)
+  const acknowledged = await child.call(directory, method, ...args).then(
+    () => true,
+    error => {
+      if (error.code !== 'PROCESS_ENDED') throw error
+      return false
+    },
+  )
+  return { directory, acknowledged, killed: (await child.end()) === 'SIGKILL' }
+}
+
+/** Whoever was killed holds up nobody, and what it left is gone after the next write and the next sweep. */
+async function leavesNothing(directory: string, version: string | null): Promise<void> {
+  const store = fileStore({ directory })
+  const written = await store.write(key, third, version, { signal: AbortSignal.timeout(1_000) })
+  if (!written) throw new Error('the next write lost against nobody')
+  if ((await store.read(key))?.data !== third.data) throw new Error('the next write is not there')
+  await store.sweep()
+  const files = await readdir(directory, { recursive: true })
+  // A shard, and in it the session's folder, its tag and its record file.
+  if (files.length !== 4) throw new Error(`left behind: ${files.join(' ')}`)
+}

@@ -1,0 +1,133 @@
+import { chmod, mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import test from 'ava'
+import type { SessionRecord } from 'koa-session-core'
+import { fileStore } from 'koa-session-store-file'
+
+const root = await mkdtemp(join(tmpdir(), 'koa-session-file-'))
+test.after.always(() => rm(root, { recursive: true, force: true }))
+
+const key = 'e'.repeat(64)
+const record = (version: string): SessionRecord => ({
+  data: `the data of ${version}`,
+  version,
+  seenAt: 1,
+  expiresAt: Date.now() + 60_000,
+})
+
+test('construction does no I/O', async t => {
+  const directory = join(root, 'construction')
+  fileStore({ directory })
+  t.deepEqual(
+    (await readdir(root)).filter(name => name === 'construction'),
+    [],
+  )
+})
+
+test('looking for a session makes no directory', async t => {
+  const directory = join(root, 'looking')
+  const store = fileStore({ directory })
+  t.is(await store.read(key), undefined)
+  t.false(await store.touch(key, { seenAt: 1, expiresAt: Date.now() + 1 }, 'none'))
+  t.false(await store.write(key, record('a'), 'none'))
+  await store.destroy(key)
+  t.is(await store.sweep(), 0)
+  for await (const key of store.keys()) t.fail(key)
+  t.deepEqual(
+    (await readdir(root)).filter(name => name === 'looking'),
+    [],
+  )
+})
+
+test('directories have mode 0700 and files 0600, however open the umask is', async t => {
+  const directory = join(root, 'new', 'modes')
+  const store = fileStore({ directory })
+  const umask = process.umask(0)
+  try {
+    await store.write(key, record('a'), null)
+    await store.write(key, record('b'), 'a')
+    await store.touch(key, { seenAt: 2, expiresAt: Date.now() + 60_000 }, 'b')
+  } finally {
+    process.umask(umask)
+  }
+  const modes = new Set<string>()
+  for (const entry of await readdir(join(root, 'new'), { recursive: true, withFileTypes: true })) {
+    const { mode } = await stat(join(entry.parentPath, entry.name))
+    modes.add(`${entry.isDirectory() ? 'directory' : 'file'} ${(mode & 0o777).toString(8)}`)
+  }
+  t.deepEqual([...modes].sort(), ['directory 700', 'file 600'])
+})
+
+test('the mode of a directory that is there is left alone', async t => {
+  const directory = join(root, 'given')
+  await mkdir(directory)
+  await chmod(directory, 0o750)
+  await fileStore({ directory }).write(key, record('a'), null)
+  t.is((await stat(directory)).mode & 0o777, 0o750)
+})
+
+test('the directory is taken from where the process was at construction, and is sessions when nothing is said', async t => {
+  const before = process.cwd()
+  process.chdir(root)
+  const store = fileStore()
+  process.chdir(before)
+  await store.write(key, record('a'), null)
+  t.deepEqual(await readdir(join(root, 'sessions')), ['ee'])
+})
+
+test('a directory removed while the store is in use is made again', async t => {
+  const directory = join(root, 'removed')
+  const store = fileStore({ directory })
+  await store.write(key, record('a'), null)
+  await rm(directory, { recursive: true })
+  t.is(await store.read(key), undefined)
+  t.true(await store.write(key, record('b'), null))
+  t.is((await store.read(key))?.version, 'b')
+})
+
+test('a wrong or unknown option is a TypeError that names the option, the rule and the value', t => {
+  for (const value of ['', 42, null, 'a\0b', ['a']]) {
+    t.throws(() => fileStore({ directory: value as never }), {
+      instanceOf: TypeError,
+      message: /^fileStore: directory must be a non-empty string.*, got /,
+    })
+  }
+  const misspelt = { dir: '/var/sessions' } as never
+  t.throws(() => fileStore(misspelt), {
+    instanceOf: TypeError,
+    message: "fileStore: unknown option dir (the only one is directory), got '/var/sessions'",
+  })
+  t.throws(() => fileStore(null as never), { instanceOf: TypeError, message: /must be an object, got null/ })
+})
+
+test('a key that is no key is refused, so that none leads out of the directory', async t => {
+  const store = fileStore({ directory: join(root, 'keys') })
+  for (const wrong of ['', '../../etc/passwd', 'E'.repeat(64), `${key}/`, `${key}\n`]) {
+    await t.throwsAsync(store.read(wrong), { instanceOf: TypeError })
+    await t.throwsAsync(store.write(wrong, record('a'), null), { instanceOf: TypeError })
+    await t.throwsAsync(store.touch(wrong, { seenAt: 1, expiresAt: 1 }, 'a'), { instanceOf: TypeError })
+    await t.throwsAsync(store.destroy(wrong), { instanceOf: TypeError })
+  }
+})
+
+test('a call aborted while others are before it on its key ends at once and does nothing', async t => {
+  const store = fileStore({ directory: join(root, 'aborted') })
+  const aborter = new AbortController()
+  const before = store.write(key, record('a'), null)
+  const waiting = store.write(key, record('b'), 'a', { signal: aborter.signal })
+  const reason = new Error('no longer wanted')
+  aborter.abort(reason)
+  t.is(await Promise.race([before, waiting.catch(error => error)]), reason)
+  t.true(await before)
+  t.true(await store.write(key, record('c'), 'a'))
+})
+
+test('calls on one key in one process take turns: of many creators the first wins', async t => {
+  const store = fileStore({ directory: join(root, 'turns') })
+  const answers = await Promise.all(
+    Array.from({ length: 50 }, (_, n) => store.write(key, record(`version ${n}`), null)),
+  )
+  t.is(answers.filter(Boolean).length, 1)
+  t.true(answers[0], 'the first to come is the first to go')
+})

@@ -1,0 +1,135 @@
+import { createHash } from 'node:crypto'
+import { accessSync, constants, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtemp, readdir } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import test from 'ava'
+import { fileStore } from 'koa-session-store-file'
+import { makeTag } from '../src/tag.js'
+
+// In memory where that can be had: it is the number of files that counts here, not the disk.
+const root = await mkdtemp(join(writable('/dev/shm') ? '/dev/shm' : tmpdir(), 'koa-session-file-'))
+test.after.always(() => rmSync(root, { recursive: true, force: true }))
+
+const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
+const subjects = Array.from({ length: 10 }, (_, n) => sha256(`subject ${n}`))
+
+/** Two files each, the even ones live and the odd ones expired. Made without the store, which is thorough and slow. */
+function makeSessions(directory: string, count: number): void {
+  for (let n = 0; n < count; n++) {
+    const key = sha256(String(n))
+    const tag = makeTag(key, {
+      attempt: 'a'.repeat(16),
+      previous: 'b'.repeat(16),
+      version: 'v',
+      expiresAt: n % 2 ? 1 : Date.now() + 3_600_000,
+      seenAt: 1,
+      subject: subjects[n % 10] ?? '',
+    })
+    const shard = join(directory, key.slice(0, 2))
+    mkdirSync(join(shard, key), { recursive: true })
+    writeFileSync(join(shard, key, tag.name), '')
+    writeFileSync(join(shard, `${key}.${tag.attempt}.${tag.previous}`), 'data')
+  }
+}
+
+/**
+ * The longest that `work` kept the event loop, in milliseconds: as the clock saw it, which on a busy machine counts
+ * other processes in, and as processor time spent between two looks.
+ */
+async function longestHold(work: () => Promise<unknown>): Promise<{ clock: number; processor: number }> {
+  const delay = monitorEventLoopDelay({ resolution: 1 })
+  let processor = 0
+  let last = process.cpuUsage().user
+  const timer = setInterval(() => {
+    const now = process.cpuUsage().user
+    processor = Math.max(processor, (now - last) / 1e3)
+    last = now
+  }, 1)
+  delay.enable()
+  await work()
+  delay.disable()
+  clearInterval(timer)
+  return { clock: delay.max / 1e6, processor }
+}
+
+test('listing and sweeping 100,000 files never keep the event loop for 50 ms', async t => {
+  const directory = join(root, 'many')
+  makeSessions(directory, 50_000)
+  const store = fileStore({ directory })
+
+  const listed: string[] = []
+  const listing = await longestHold(async () => {
+    for await (const key of store.keys({ subject: subjects[4] ?? '' })) listed.push(key)
+  })
+  t.log('keys', listing)
+  t.is(new Set(listed).size, 5_000)
+  t.is(listed.length, 5_000)
+
+  let swept = 0
+  const sweeping = await longestHold(async () => {
+    swept = await store.sweep()
+  })
+  t.log('sweep', sweeping)
+  t.is(swept, 25_000)
+  const left = await Promise.all((await readdir(directory)).map(shard => readdir(join(directory, shard))))
+  t.is(left.flat().length, 50_000, 'a folder and a record file for every live session')
+
+  t.true(listing.processor < 50)
+  t.true(sweeping.processor < 50)
+})
+
+test('a sweep takes away what dead processes left, and no foreign file', async t => {
+  const directory = join(root, 'litter')
+  makeSessions(directory, 1)
+  const key = sha256('0')
+  const shard = join(directory, key.slice(0, 2))
+  const other = `${key.slice(0, 2)}${'0'.repeat(62)}`
+  const unfinished = `new.${'1'.repeat(16)}`
+  mkdirSync(join(shard, unfinished))
+  writeFileSync(join(shard, unfinished, makeTag(other, blank).name), '')
+  mkdirSync(join(shard, other))
+  writeFileSync(join(shard, other, makeTag(other, blank).name), '')
+  writeFileSync(join(shard, `${other}.${'2'.repeat(16)}.${blank.attempt}`), 'of a creator')
+  writeFileSync(join(shard, `${key}.${'3'.repeat(16)}.${'4'.repeat(16)}`), 'of a writer that lost')
+  writeFileSync(join(shard, `${key}.${'5'.repeat(16)}.${'a'.repeat(16)}`), 'of a writer that may still win')
+  writeFileSync(join(shard, 'README'), 'foreign')
+  writeFileSync(join(directory, 'README'), 'foreign')
+
+  t.is(await fileStore({ directory }).sweep(), 0)
+  t.deepEqual(
+    (await readdir(shard)).sort(),
+    ['README', key, `${key}.${'5'.repeat(16)}.${'a'.repeat(16)}`, `${key}.${'a'.repeat(16)}.${'b'.repeat(16)}`].sort(),
+  )
+  t.true((await readdir(directory)).includes('README'))
+})
+
+const blank = { attempt: 'c'.repeat(16), previous: '0'.repeat(16), version: '', expiresAt: 0, seenAt: 0 }
+
+test('an aborted sweep or listing stops, with the reason', async t => {
+  const directory = join(root, 'aborted')
+  makeSessions(directory, 2_000)
+  const store = fileStore({ directory })
+  const reason = new Error('enough')
+  const aborter = new AbortController()
+  const sweep = store.sweep({ signal: aborter.signal })
+  setImmediate(() => aborter.abort(reason))
+  t.is(await t.throwsAsync(sweep), reason)
+  t.true((await store.sweep()) > 0, 'it stopped before the end')
+
+  const second = new AbortController()
+  const listing = (async () => {
+    for await (const _ of store.keys({ signal: second.signal })) second.abort(reason)
+  })()
+  t.is(await t.throwsAsync(listing), reason)
+})
+
+function writable(directory: string): boolean {
+  try {
+    accessSync(directory, constants.W_OK)
+    return true
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,36 @@
+// Installs the tarballs in the folder PACKED into an empty project, type-checks an app there and runs it, by `import` and
+// by `require`.
+import { execFileSync } from 'node:child_process'
+import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+
+const { PACKED } = process.env
+if (!PACKED) throw new Error('PACKED must name the folder with the tarballs')
+
+const root = resolve(import.meta.dirname, '..')
+const project = mkdtempSync(join(tmpdir(), 'koa-session-project-'))
+const run = (command, ...args) => execFileSync(command, args, { cwd: project, stdio: 'inherit' })
+const tarballs = readdirSync(PACKED)
+  .filter(name => /^koa-session-(core|store-file)-\d/.test(name))
+  .map(name => join(PACKED, name))
+
+try {
+  writeFileSync(join(project, 'package.json'), JSON.stringify({ private: true, type: 'module' }))
+  // What the repository itself has installed is in npm's cache, so this needs the network only where that is gone.
+  const others = ['koa', '@types/koa', '@types/node'].map(name => `${name}@${installedVersion(name)}`)
+  run('npm', 'install', '--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts', ...tarballs, ...others)
+
+  copyFileSync(join(root, 'scripts/consumer.ts'), join(project, 'consumer.ts'))
+  run(join(root, 'node_modules/.bin/tsc'), '--strict', '--target', 'es2023', '--module', 'nodenext', 'consumer.ts')
+  for (const how of ['import', 'require']) run('node', 'consumer.js', how)
+} catch (error) {
+  console.error(error.message)
+  process.exitCode = 1
+} finally {
+  rmSync(project, { recursive: true })
+}
+
+function installedVersion(name) {
+  return JSON.parse(readFileSync(join(root, 'node_modules', name, 'package.json'), 'utf8')).version
+}

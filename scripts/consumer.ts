@@ -1,0 +1,48 @@
+// An app of somebody who installed the packages. Compiled and run in an empty project, see check-install.js.
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createRequire } from 'node:module'
+import type { AddressInfo } from 'node:net'
+import Koa from 'koa'
+
+declare module 'koa-session-core' {
+  interface SessionData {
+    visits?: number
+  }
+}
+
+const require = createRequire(import.meta.url)
+const byRequire = process.argv[2] === 'require'
+
+const core: typeof import('koa-session-core') = byRequire
+  ? require('koa-session-core')
+  : await import('koa-session-core')
+const { fileStore }: typeof import('koa-session-store-file') = byRequire
+  ? require('koa-session-store-file')
+  : await import('koa-session-store-file')
+const { conformanceCases }: typeof import('koa-session-core/testkit') = byRequire
+  ? require('koa-session-core/testkit')
+  : await import('koa-session-core/testkit')
+
+const [first] = conformanceCases({ create: world => fileStore({ directory: world }), capabilities: ['sweep', 'keys'] })
+await first?.run()
+
+for (const store of [core.memoryStore(), fileStore()]) {
+  const sessions = core.session({ store })
+  const app = new Koa()
+  app.use(sessions)
+  app.use(async ctx => {
+    ctx.session.visits = (ctx.session.visits ?? 0) + 1
+    ctx.body = String(ctx.session.visits)
+  })
+  const server = app.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
+  const response = await fetch(address)
+  const cookie = response.headers.getSetCookie()[0]?.split(';')[0] ?? ''
+  assert.equal(await response.text(), '1')
+  assert.equal(await (await fetch(address, { headers: { cookie } })).text(), '2')
+  server.close()
+  await sessions.close()
+  console.log(`${byRequire ? 'require' : 'import'}: an app on the store ${store.name} works`)
+}
