@@ -4,7 +4,8 @@ import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { openStore, storeNames } from '@koa-session/example-support'
+import { openStore } from '@koa-session/example-support'
+import { type OpenableStore, openableStores } from '@koa-session/example-support/testing'
 import test, { type ExecutionContext } from 'ava'
 import request from 'supertest'
 import { createApp } from '../src/app.js'
@@ -12,14 +13,14 @@ import { createApp } from '../src/app.js'
 const directory = await mkdtemp(join(tmpdir(), 'koa-session-demo-'))
 test.after.always(() => rm(directory, { recursive: true, force: true }))
 
+const memory: OpenableStore = { name: 'memory', environment: { STORE: 'memory' } }
+
 let people = 0
 /** A name of its own for each test, because the tests share what the store holds. */
 const somebody = () => `Ada ${process.pid}-${++people}`
 
-async function site(t: ExecutionContext, name: string): Promise<Server> {
-  const { app, sessions } = createApp(
-    await openStore({ ...process.env, STORE: name, SESSION_DIRECTORY: join(directory, name) }),
-  )
+async function site(t: ExecutionContext, { name, environment }: OpenableStore): Promise<Server> {
+  const { app, sessions } = createApp(await openStore({ ...environment, SESSION_DIRECTORY: join(directory, name) }))
   app.silent = true
   const server = app.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -46,9 +47,11 @@ const devices = (page: string) =>
     ...page.matchAll(/<li>\s*([^<]*?),\s*signed in[^<]*<form[^>]*>\s*<input type="hidden" name="key" value="(\w+)">/g),
   ].map(([, device, key]) => ({ device, key }))
 
-for (const name of storeNames) {
+for (const store of await openableStores()) {
+  const { name } = store
+
   test(`${name}: signing in greets once, in escaped HTML`, async t => {
-    const server = await site(t, name)
+    const server = await site(t, store)
     const { browser } = await signedIn(server, '<b>"Ada"</b>')
     const first = await home(browser)
     t.true(first.includes('Signed in as &#60;b&#62;&#34;Ada&#34;&#60;/b&#62;</p>'))
@@ -57,7 +60,7 @@ for (const name of storeNames) {
   })
 
   test(`${name}: a form without a name is told so, and signs nobody in`, async t => {
-    const browser = request.agent(await site(t, name))
+    const browser = request.agent(await site(t, store))
     await browser.post('/sign-in').type('form').send({ user: ' ' }).expect(303)
     t.regex(await home(browser), /class="flash error"[^>]*>Who are you\?/)
     await browser.post('/sign-in').send({ user: 'json' }).expect(415)
@@ -65,7 +68,7 @@ for (const name of storeNames) {
   })
 
   test(`${name}: of 20 parallel additions to the cart none is lost`, async t => {
-    const { browser } = await signedIn(await site(t, name), somebody())
+    const { browser } = await signedIn(await site(t, store), somebody())
     const add = () => browser.post('/cart').type('form').send({ item: 'tea' }).expect(303)
     await add()
     await Promise.all(Array.from({ length: 20 }, add))
@@ -76,7 +79,7 @@ for (const name of storeNames) {
   })
 
   test(`${name}: remember-me makes the cookie outlive the browser, its absence does not`, async t => {
-    const server = await site(t, name)
+    const server = await site(t, store)
     const remembered = await signedIn(server, somebody(), { remember: 'on' })
     t.regex(remembered.cookie, /Max-Age=2592000; Expires=/)
     t.regex(await home(remembered.browser), /even if the browser is closed before/)
@@ -86,7 +89,7 @@ for (const name of storeNames) {
   })
 
   test(`${name}: the device list shows one's own devices, and revoking one signs out that one alone`, async t => {
-    const server = await site(t, name)
+    const server = await site(t, store)
     const user = somebody()
     const phone = await signedIn(server, user, { device: 'phone' })
     const laptop = await signedIn(server, user, { device: 'laptop' })
@@ -103,7 +106,7 @@ for (const name of storeNames) {
   })
 
   test(`${name}: nobody can revoke the session of somebody else`, async t => {
-    const server = await site(t, name)
+    const server = await site(t, store)
     const owner = await signedIn(server, somebody())
     const key = devices(await home(owner.browser))[0]?.key
     const other = await signedIn(server, somebody())
@@ -113,7 +116,7 @@ for (const name of storeNames) {
   })
 
   test(`${name}: all other devices are signed out by one button`, async t => {
-    const server = await site(t, name)
+    const server = await site(t, store)
     const user = somebody()
     const others = [await signedIn(server, user), await signedIn(server, user)]
     const { browser } = await signedIn(server, user)
@@ -123,7 +126,7 @@ for (const name of storeNames) {
   })
 
   test(`${name}: signing out says so once and ends the session, also for a copy of its cookie`, async t => {
-    const server = await site(t, name)
+    const server = await site(t, store)
     const { browser, cookie } = await signedIn(server, somebody())
     await browser.post('/sign-out').expect(303)
     t.regex(await home(browser), /Signed out<[^]*<h2>Sign in/)
@@ -134,7 +137,7 @@ for (const name of storeNames) {
 }
 
 test('nothing changes by a GET, and no foreign page can post with the cookie', async t => {
-  const server = await site(t, 'memory')
+  const server = await site(t, memory)
   const { browser, cookie } = await signedIn(server, somebody())
   t.regex(cookie, /; HttpOnly; SameSite=Lax/)
   for (const path of ['/sign-in', '/sign-out', '/cart/empty', '/devices/revoke', '/devices/revoke-others']) {
@@ -144,13 +147,13 @@ test('nothing changes by a GET, and no foreign page can post with the cookie', a
 })
 
 test('the cart is for those who signed in', async t => {
-  const server = await site(t, 'memory')
+  const server = await site(t, memory)
   const response = await request(server).post('/cart').type('form').send({ item: 'tea' }).expect(401)
   t.is(response.headers['set-cookie'], undefined)
 })
 
 test('a form larger than any of the site is refused', async t => {
-  const server = await site(t, 'memory')
+  const server = await site(t, memory)
   await request(server)
     .post('/sign-in')
     .type('form')
@@ -160,7 +163,7 @@ test('a form larger than any of the site is refused', async t => {
 })
 
 test('the button fires 20 requests at once and shows that none was lost', async t => {
-  const server = await site(t, 'memory')
+  const server = await site(t, memory)
   const { browser, cookie } = await signedIn(server, somebody())
   const page = await browser.get('/')
   t.regex(String(page.headers['content-security-policy']), /default-src 'self'/)

@@ -2,7 +2,8 @@ import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { openStore, storeNames } from '@koa-session/example-support'
+import { openStore } from '@koa-session/example-support'
+import { type OpenableStore, openableStores } from '@koa-session/example-support/testing'
 import test from 'ava'
 import request from 'supertest'
 import { createApp } from '../src/app.js'
@@ -10,14 +11,16 @@ import { createApp } from '../src/app.js'
 const directory = await mkdtemp(join(tmpdir(), 'koa-session-quickstart-'))
 test.after.always(() => rm(directory, { recursive: true, force: true }))
 
-const app = async (name: string) => {
-  const store = await openStore({ ...process.env, STORE: name, SESSION_DIRECTORY: directory })
+const app = async ({ environment }: OpenableStore) => {
+  const store = await openStore({ ...environment, SESSION_DIRECTORY: directory })
   return createApp(store)
 }
 
-for (const name of storeNames) {
+for (const store of await openableStores()) {
+  const { name } = store
+
   test(`${name}: a user_id is there until it is cleared, and nobody else sees it`, async t => {
-    const { app: koa, sessions } = await app(name)
+    const { app: koa, sessions } = await app(store)
     const [ada, bob] = [request.agent(koa.callback()), request.agent(koa.callback())]
     await ada.get('/set?user_id=42').expect(200, 'user_id is 42\n')
     t.deepEqual((await ada.get('/get')).body, { user_id: '42' })
@@ -28,7 +31,7 @@ for (const name of storeNames) {
   })
 
   test(`${name}: simple messages come back in order, once, and clearing the session keeps them`, async t => {
-    const { app: koa, sessions } = await app(name)
+    const { app: koa, sessions } = await app(store)
     const client = request.agent(koa.callback())
     await client.get('/set-simple').expect(200)
     await client.get('/clear').expect(200)
@@ -41,7 +44,7 @@ for (const name of storeNames) {
   })
 
   test(`${name}: complex messages come back as they were, to one of many parallel requests`, async t => {
-    const { app: koa, sessions } = await app(name)
+    const { app: koa, sessions } = await app(store)
     const server = koa.listen(0, '127.0.0.1')
     await once(server, 'listening')
     const client = request.agent(server)

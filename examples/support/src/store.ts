@@ -9,6 +9,28 @@ const stores: Readonly<Record<string, (environment: Environment) => Promise<Stor
     const { fileStore } = await import('koa-session-store-file')
     return fileStore({ directory: SESSION_DIRECTORY })
   },
+  redis: async environment => {
+    const { redisStore } = await import('koa-session-store-redis')
+    return redisStore({ url: url(environment, 'REDIS_URL') })
+  },
+  postgres: async environment => {
+    const { postgresStore } = await import('koa-session-store-postgres')
+    return postgresStore({ url: url(environment, 'POSTGRES_URL') })
+  },
+  mysql: async environment => {
+    const { mysqlStore } = await import('koa-session-store-mysql')
+    return mysqlStore({ url: url(environment, 'MYSQL_URL') })
+  },
+  mongo: async environment => {
+    const { mongoStore } = await import('koa-session-store-mongo')
+    return mongoStore({ url: url(environment, 'MONGODB_URL') })
+  },
+}
+
+function url(environment: Environment, variable: string): string {
+  const { STORE, [variable]: value } = environment
+  if (!value) throw new TypeError(`STORE=${STORE} needs ${variable}, the URL of the server`)
+  return value
 }
 
 export const storeNames: readonly string[] = Object.keys(stores)

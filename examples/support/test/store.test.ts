@@ -1,18 +1,26 @@
 import { join } from 'node:path'
 import { openStore, storeNames } from '@koa-session/example-support'
+import { openableStores } from '@koa-session/example-support/testing'
 import test from 'ava'
 
 test('without STORE the store is the one in memory', async t => {
   t.is((await openStore({})).name, 'memory')
 })
 
-for (const name of storeNames) {
+for (const { name, environment } of await openableStores()) {
   test(`STORE=${name} opens the store ${name}`, async t => {
-    const store = await openStore({ ...process.env, STORE: name, SESSION_DIRECTORY: join('never', 'made') })
+    const store = await openStore({ ...environment, SESSION_DIRECTORY: join('never', 'made') })
     t.is(store.name, name)
     await store.close()
   })
 }
+
+test('a store without the URL of its server is an error that names the variable', async t => {
+  for (const [name, variable] of Object.entries({ redis: 'REDIS_URL', mongo: 'MONGODB_URL' })) {
+    const error = await t.throwsAsync(openStore({ STORE: name }), { instanceOf: TypeError })
+    t.is(error?.message, `STORE=${name} needs ${variable}, the URL of the server`)
+  }
+})
 
 test('an unknown STORE is an error that lists the known ones', async t => {
   for (const name of ['sqlite', '', 'toString']) {

@@ -59,7 +59,9 @@ export function fileStore(options: FileStoreOptions = {}): SweepableStore & Enum
 
     async sweep({ signal } = {}) {
       let swept = 0
-      for (const shard of shardNames) {
+      // Not always from the first on: a sweep that is aborted half way must not leave the same shards out each time.
+      const first = Math.floor(Math.random() * shardNames.length)
+      for (const shard of [...shardNames.slice(first), ...shardNames.slice(0, first)]) {
         signal?.throwIfAborted()
         swept += await sweepShard(directory, join(directory, shard), signal)
       }

@@ -1,0 +1,22 @@
+import { type ServerKind, serverKinds, sharedServer, urlVariables } from '@koa-session/test-servers'
+import { storeNames } from './store.js'
+
+/** A store and the environment that opens it. */
+export interface OpenableStore {
+  readonly name: string
+  readonly environment: Readonly<Record<string, string | undefined>>
+}
+
+/** Every store, but for those whose server cannot be had here: they are skipped loudly, and a failure under CI=true. */
+export async function openableStores(): Promise<OpenableStore[]> {
+  const stores: OpenableStore[] = []
+  for (const name of storeNames) {
+    const environment: Record<string, string | undefined> = { ...process.env, STORE: name }
+    const kind = serverKinds.find(one => one === name)
+    const server = kind && (await sharedServer(kind))
+    if (kind && !server) continue
+    if (kind && server) environment[urlVariables[kind satisfies ServerKind]] = server.url
+    stores.push({ name, environment })
+  }
+  return stores
+}
