@@ -43,6 +43,8 @@ export interface Recipe {
   find(): Promise<Engine | undefined>
   /** Brings it without the system's packages, if there is such a way. */
   fetch?(): Promise<Engine | undefined>
+  /** What asks it to end without waiting for its clients to leave. @default 'SIGTERM' */
+  readonly stopSignal?: NodeJS.Signals
   /** The official image, as a last resort. */
   readonly docker: DockerImage
   /** How a person gets it. */

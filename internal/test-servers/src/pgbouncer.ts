@@ -23,7 +23,7 @@ export async function startPgbouncer({ postgres, settings = {} }: PgbouncerOptio
   const user = decodeURIComponent(username)
   const label = (await run(command, ['--version'])).split('\n')[0] as string
   return launchServer({
-    recipe,
+    recipe: { ...recipe, stopSignal: 'SIGTERM' },
     label,
     engine: {
       ...engine,

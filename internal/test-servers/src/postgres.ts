@@ -57,6 +57,8 @@ export const postgres: Recipe = {
       },
     }
   },
+  // By SIGTERM it waits until the last client has left.
+  stopSignal: 'SIGINT',
   docker: {
     image: 'postgres:17',
     port: 5432,

@@ -19,7 +19,7 @@ export interface TestServer {
   readonly label: string
   /** `kill -9` of all its processes. Resolves when they are gone; the data stay. */
   kill(): Promise<void>
-  /** Asks it to end. Resolves when it is gone; the data stay. @default 'SIGTERM' */
+  /** Asks it to end. Resolves when it is gone; the data stay. @default what does not wait for its clients */
   stop(signal?: NodeJS.Signals): Promise<void>
   /** Starts it again on the same port and data; stops it first if it runs. Resolves when it takes work. */
   restart(): Promise<void>
@@ -96,7 +96,7 @@ function testServer(
 ): TestServer {
   let ended: Promise<void> | undefined
 
-  async function stop(signal: NodeJS.Signals = 'SIGTERM') {
+  async function stop(signal = supply.recipe.stopSignal ?? 'SIGTERM') {
     await machine.signal(signal)
     // A paused process takes no other signal before it goes on.
     if (signal !== 'SIGKILL' && supply.engine) await machine.signal('SIGCONT')
