@@ -1,0 +1,151 @@
+import { randomBytes } from 'node:crypto'
+import { sharedServer } from '@koa-session/test-servers'
+import anyTest from 'ava'
+import { type MysqlStoreOptions, mysqlSchema, mysqlStore } from 'koa-session-store-mysql'
+import { createPool, type RowDataPacket } from 'mysql2/promise'
+
+const server = await sharedServer('mysql')
+const test = server ? anyTest : anyTest.skip
+const url = server?.url ?? 'mysql://localhost'
+const pool = createPool(url)
+anyTest.after.always(() => pool.end())
+
+const newName = () => `t${randomBytes(8).toString('hex')}`
+const newKey = () => randomBytes(32).toString('hex')
+const newRecord = () => ({
+  data: '{}',
+  expiresAt: Date.now() + 60_000,
+  seenAt: 1,
+  version: newName(),
+  subject: newKey(),
+})
+
+async function rows(sql: string): Promise<RowDataPacket[]> {
+  const [found] = await pool.query<RowDataPacket[]>(sql)
+  return found
+}
+
+/** What a table is made of, without its name. */
+async function shapeOf(table: string): Promise<string> {
+  const [row] = await rows(`SHOW CREATE TABLE ${table}`)
+  return String(row?.['Create Table']).replaceAll(table, 'TABLE')
+}
+
+/** Every method once, on a store that nobody else uses. */
+async function isWhole(options: MysqlStoreOptions): Promise<boolean> {
+  const store = mysqlStore(options)
+  const [key, record] = [newKey(), newRecord()]
+  const answers = [
+    await store.write(key, record, null),
+    await store.write(key, { ...record, data: 'new' }, record.version),
+    await store.touch(key, { seenAt: 2, expiresAt: record.expiresAt }, record.version),
+    (await store.read(key))?.seenAt === 2,
+    (await store.sweep()) === 0,
+    (await store.keys({ subject: record.subject })[Symbol.asyncIterator]().next()).value === key,
+    (await store.keys()[Symbol.asyncIterator]().next()).value === key,
+    (await store.destroy(key)) === undefined,
+  ]
+  await store.close()
+  return answers.every(Boolean)
+}
+
+test('ten starters at once make one table, and each of them works', async t => {
+  for (let round = 0; round < 5; round++) {
+    const table = newName()
+    const stores = Array.from({ length: 10 }, () => mysqlStore({ url, table }))
+    const records = new Map(stores.map(() => [newKey(), newRecord()]))
+    const writing = [...records].map(([key, record], n) => stores[n]?.write(key, record, null))
+    t.deepEqual(await Promise.all(writing), Array(10).fill(true))
+    for (const [key, record] of records) t.deepEqual(await stores[0]?.read(key), record)
+    await Promise.all(stores.map(store => store.close()))
+  }
+})
+
+test('the exported schema makes what the store makes, and changes nothing the second time', async t => {
+  const [made, exported] = [newName(), newName()]
+  t.true(await isWhole({ pool, table: made }))
+  for (let time = 0; time < 2; time++) {
+    await pool.query(mysqlSchema({ table: exported }))
+    t.is(await shapeOf(exported), await shapeOf(made))
+  }
+  t.regex(await shapeOf(made), /KEY `expires_at` \(`expires_at`\),\n.*KEY `subject` \(`subject`\)\n.*ENGINE=InnoDB/)
+})
+
+test('without createTable a missing table is an error and stays missing', async t => {
+  const table = newName()
+  const store = mysqlStore({ pool, table, createTable: false })
+  await t.throwsAsync(store.write(newKey(), newRecord(), null), { code: 'ER_NO_SUCH_TABLE' })
+  await t.throwsAsync(store.sweep(), { code: 'ER_NO_SUCH_TABLE' })
+  t.deepEqual(await rows(`SHOW TABLES LIKE '${table}'`), [])
+})
+
+test('a user who may not make tables works on one that is there, and is told where there is none', async t => {
+  const [user, table] = [newName(), newName()]
+  await pool.query(mysqlSchema({ table }))
+  await pool.query(`CREATE USER ${user}@'%' IDENTIFIED BY 'test'`)
+  await pool.query(`GRANT SELECT, INSERT, UPDATE, DELETE ON ${table} TO ${user}@'%'`)
+  const address = new URL(url)
+  Object.assign(address, { username: user, password: 'test' })
+  t.true(await isWhole({ url: address.href, table }))
+  const store = mysqlStore({ url: address.href, table: newName() })
+  await t.throwsAsync(store.read(newKey()), { code: 'ER_TABLEACCESS_DENIED_ERROR' })
+  await store.close()
+})
+
+test('while the table cannot be made each call says so, and once it can the next call works', async t => {
+  const [user, database] = [newName(), newName()]
+  await pool.query(`CREATE DATABASE ${database}`)
+  await pool.query(`CREATE USER ${user}@'%' IDENTIFIED BY 'test'`)
+  await pool.query(`GRANT SELECT, INSERT, UPDATE, DELETE ON ${database}.* TO ${user}@'%'`)
+  const address = new URL(url)
+  Object.assign(address, { username: user, password: 'test', pathname: database })
+  const store = mysqlStore({ url: address.href })
+  const [key, record] = [newKey(), newRecord()]
+  await t.throwsAsync(store.write(key, record, null), { code: 'ER_TABLEACCESS_DENIED_ERROR' })
+  await pool.query(`GRANT CREATE ON ${database}.* TO ${user}@'%'`)
+  t.true(await store.write(key, record, null))
+  t.deepEqual(await store.read(key), record)
+  await store.close()
+})
+
+test('a table that was dropped is made again by the next call', async t => {
+  const table = newName()
+  const store = mysqlStore({ pool, table })
+  const key = newKey()
+  t.true(await store.write(key, newRecord(), null))
+  await pool.query(`DROP TABLE ${table}`)
+  t.is(await store.read(key), undefined)
+  t.true(await store.write(key, newRecord(), null))
+})
+
+const suffix = newName()
+for (const name of ['`; DROP TABLE x; --', "Robert'); --", 'a `b` "c"', '?', 'SELECT', 'Üñí✓', '\\', '%s', ' ', '\n']) {
+  test(`a table may be called ${JSON.stringify(name)}`, async t => {
+    const table = `${name}${suffix}`
+    t.true(await isWhole({ pool, table }))
+    const [found] = await pool.query<RowDataPacket[]>(
+      'SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = ?',
+      [table],
+    )
+    t.is(found.length, 1)
+  })
+}
+
+test('a name of 64 characters is not cut', async t => {
+  const table = `${newName()}${'x'.repeat(47)}`
+  t.true(await isWhole({ pool, table }))
+  t.is((await rows(`SHOW TABLES LIKE '${table}'`)).length, 1)
+})
+
+test('in a database of another character set everything comes back as it was', async t => {
+  const database = newName()
+  await pool.query(`CREATE DATABASE ${database} CHARACTER SET latin1 COLLATE latin1_swedish_ci`)
+  const address = new URL(url)
+  address.pathname = database
+  const store = mysqlStore({ url: address.href })
+  const [key, record] = [newKey(), { ...newRecord(), data: '{"a":"Üñí✓🍪"}', version: 'aB' }]
+  t.true(await store.write(key, record, null))
+  t.deepEqual(await store.read(key), record)
+  t.false(await store.write(key, newRecord(), 'Ab'))
+  await store.close()
+})
