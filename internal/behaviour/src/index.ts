@@ -8,6 +8,7 @@ import { rotationCases } from './rotation.js'
 import { type BehaviourCase, type BehaviourOptions, Stage } from './stage.js'
 
 export { type Answer, type Asking, Browser, exchange } from './browser.js'
+export { secretsFound } from './dump.js'
 export { type Gate, gate } from './gate.js'
 export { processCases } from './processes.js'
 export { type Around, type Handler, type Page, Site } from './site.js'

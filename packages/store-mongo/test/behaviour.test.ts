@@ -1,0 +1,17 @@
+import { behaviourCases, processCases } from '@koa-session/behaviour'
+import { sharedServer } from '@koa-session/test-servers'
+import test from 'ava'
+import { create } from './world.js'
+
+const server = await sharedServer('mongo')
+process.env.MONGODB_URL = server?.url
+const processes = processCases({ module: new URL('world.ts', import.meta.url).href })
+test.after.always(() => processes.end())
+
+for (const { title, run } of [...behaviourCases({ create, shared: true }), ...processes.cases]) {
+  const declare = server ? test.serial : test.serial.skip
+  declare(title, async t => {
+    await run()
+    t.pass()
+  })
+}
