@@ -41,8 +41,8 @@ interface Seen {
   queued: Message[]
   /** Nobody else can know the id. */
   fresh: boolean
-  /** The id under which the session was found to have ended or moved on. */
-  lost: string | undefined
+  /** What was found where the session had been: that it had moved on, or ended. */
+  lost: Tombstone | 'ended' | undefined
 }
 
 interface Request {
@@ -182,7 +182,7 @@ class World {
     const { seen } = request
     if (found.kind === 'tombstone') {
       // An empty session, whose changes will be dropped.
-      seen.lost = id
+      seen.lost = found
       return
     }
     Object.assign(seen, { id, known: found, data: copy(found.data), createdAt: found.createdAt, fresh: false })
@@ -236,7 +236,7 @@ class World {
       case 'regenerate': {
         request.hasLeft = true
         request.seen = this.#new()
-        const own = this.#finish(seen.lost ?? seen.id, request.seen.id).filter(({ by }) => by === request)
+        const own = this.#finish(seen, request.seen.id).filter(({ by }) => by === request)
         // What this request queued goes along; what earlier requests queued was the last person's.
         request.seen.queued = [...own, ...seen.queued]
         return
@@ -244,7 +244,7 @@ class World {
       case 'destroy':
         request.hasLeft = true
         request.seen = this.#new()
-        this.#finish(seen.lost ?? seen.id)
+        this.#finish(seen)
         this.#tell(request)
         return
       case 'null':
@@ -269,20 +269,23 @@ class World {
   }
 
   #leave(request: Request): void {
-    for (const { lost, id } of request.leaving.splice(0)) this.#finish(lost ?? id)
+    for (const seen of request.leaving.splice(0)) this.#finish(seen)
   }
 
-  /** End the session under `id`, wherever it went. Returns the messages that waited. */
-  #finish(id: string, successor?: string): readonly Message[] {
-    const found = this.#found(id)
-    if (found?.kind === 'tombstone') {
+  /** End a session, wherever it went: a request remembers where. Returns the messages that waited. */
+  #finish({ lost, id }: Seen, successor?: string): readonly Message[] {
+    if (lost === 'ended') return []
+    let at = id
+    let found: Kept | undefined = lost ?? this.#found(id)
+    while (found?.kind === 'tombstone') {
       // A double-clicked login does not end the first one.
       if (successor !== undefined && found.login) return []
-      return this.#finish(found.successor, successor)
+      at = found.successor
+      found = this.#found(at)
     }
     if (!found) return []
-    if (successor === undefined) this.#kept.delete(id)
-    else this.#bury(id, successor, true)
+    if (successor === undefined) this.#kept.delete(at)
+    else this.#bury(at, successor, true)
     return found.flash
   }
 
@@ -328,12 +331,13 @@ class World {
     const isRotation = step.do === 'rotate'
     if (!isUpdate && !isRotation && !this.#isChanged(seen)) return true
 
-    const now = seen.lost === undefined && seen.known ? this.#live(seen.id) : undefined
+    const found = seen.lost === undefined && seen.known ? this.#found(seen.id) : undefined
+    const now = found?.kind === 'live' ? found : undefined
     if (seen.lost !== undefined || (seen.known && !now)) {
       // Gone stays gone: what it wrote is dropped, unless it signed somebody in.
       const before = seen.known?.data ?? {}
       if (seen.data.user === undefined || seen.data.user === before.user) {
-        seen.lost ??= seen.id
+        seen.lost ??= found?.kind === 'tombstone' ? found : 'ended'
         return false
       }
       const mine = differing(before, seen.data).filter(key => key in seen.data)

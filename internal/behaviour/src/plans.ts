@@ -2,6 +2,7 @@ import fc from 'fast-check'
 
 export { predict } from './model.js'
 export type { Observation } from './observations.js'
+export { planCases, sharedMemory } from './plan-cases.js'
 export { type CreateStore, runPlan } from './run-plan.js'
 
 /** Data of a session in a plan. */
@@ -100,7 +101,7 @@ const backs = fc.oneof(
   { weight: 1, arbitrary: fc.integer({ min: 1, max: 2 }) },
 )
 
-const actions = fc.oneof(
+const action = fc.oneof(
   {
     weight: 4,
     arbitrary: fc.record({ kind: fc.constant('begin'), client: clients, browser: browsers, back: backs, hold: held }),
@@ -124,6 +125,25 @@ const actions = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('list', 'revokeAll'), user: users }) },
 ) as fc.Arbitrary<Action>
 
+/** Two requests that find the same session idle; one of them acts and is answered before the other has touched it. */
+const meeting = fc
+  .record({ late: clients, step: storingSteps, seconds: fc.constantFrom(61, 300) })
+  .map(({ late, step, seconds }): Action[] => [
+    { kind: 'wait', seconds },
+    { kind: 'begin', client: late, browser: 0, back: 0, hold: true },
+    { kind: 'begin', client: late + 1, browser: 0, back: 0, hold: false },
+    { kind: 'step', client: late + 1, step, hold: false },
+    { kind: 'end', client: late + 1, status: 200, hold: false },
+  ])
+
+const actions = fc
+  .array(fc.oneof({ weight: 20, arbitrary: action.map(one => [one]) }, { weight: 1, arbitrary: meeting }), {
+    minLength: 6,
+    maxLength: 36,
+    size: 'max',
+  })
+  .map(scenes => scenes.flat())
+
 /** Random plans. What they begin with is there, so that later actions meet a session with data, a user, a message. */
 export const plans: fc.Arbitrary<Plan> = fc
   .record({
@@ -134,7 +154,7 @@ export const plans: fc.Arbitrary<Plan> = fc
       { do: 'set', key: 'user', value: 'ann' },
       { do: 'maxAge', maxAge: 3_600 },
     ]),
-    actions: fc.array(actions, { minLength: 6, maxLength: 36, size: 'max' }),
+    actions,
   })
   .map(({ clients, first, actions }) => {
     const steps = first.map((step): Action => ({ kind: 'step', client: 0, step, hold: false }))
