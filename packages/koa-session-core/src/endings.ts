@@ -9,6 +9,8 @@ export interface Ending {
   readonly next: Entry
   /** `regenerate`: whoever comes late under the old id finds a tombstone. */
   readonly login: boolean
+  /** Set by the first attempt: a second one must not make the request wait twice. */
+  deadline?: Deadline
   running?: Promise<void>
 }
 
@@ -21,13 +23,19 @@ export class Endings {
     this.#runtime = runtime
   }
 
+  /** Whether all are carried out. Otherwise a session may still live. */
+  get done(): boolean {
+    return this.#left.length === 0
+  }
+
   add(ending: Ending): Ending {
     this.#left.push(ending)
     return ending
   }
 
   carryOut(ending: Ending, deadline: Deadline): Promise<void> {
-    ending.running ??= this.#end(ending, deadline).then(
+    ending.deadline ??= deadline
+    ending.running ??= this.#end(ending, ending.deadline).then(
       () => {
         this.#left = this.#left.filter(other => other !== ending)
       },

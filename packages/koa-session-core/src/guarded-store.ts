@@ -61,6 +61,11 @@ export class GuardedStore {
     return this.call('destroy', key, deadline, call => this.#options.store.destroy(key, call))
   }
 
+  /** Wait for an earlier change of the same session, as part of one's own time. */
+  wait<T>(earlier: Promise<T>, deadline: Deadline): Promise<T> {
+    return this.#bounded('an earlier change of the session', deadline, () => earlier)
+  }
+
   event(type: SessionEvent['type'], key: string): void {
     if (events.hasSubscribers) events.publish({ type, store: this.#options.store.name, key } satisfies SessionEvent)
   }

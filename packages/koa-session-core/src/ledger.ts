@@ -40,11 +40,12 @@ export class Ledger {
   replace(key: string, known: State, plan: Plan, deadline: Deadline): Promise<Settled> {
     const before = this.#tails.get(key)
     const settled = before
-      ? before.then(state => this.#race(key, state, plan, deadline))
+      ? this.#store.wait(before, deadline).then(state => this.#race(key, state, plan, deadline))
       : this.#race(key, known, plan, deadline)
     const tail = settled.then(
       ({ state }) => state,
-      () => undefined,
+      // Who gave up waiting did not end what others wait for.
+      () => before?.then(() => undefined),
     )
     this.#tails.set(key, tail)
     tail.then(() => {

@@ -203,7 +203,8 @@ export class Visit {
     const { known } = entry
     let delivery: Delivery | null | undefined
     if (known && !entry.lost) delivery = { id: entry.id, maxAge: known.maxAge, expiresAt: known.record.expiresAt }
-    else if (this.hasLeft) delivery = null
+    // While an ended session may still live, its client keeps the cookie, and can try again.
+    else if (this.#endings?.done) delivery = null
     if (delivery !== undefined) this.#reply?.deliver(delivery)
   }
 }

@@ -1,5 +1,5 @@
 import { get as httpGet, type IncomingMessage } from 'node:http'
-import test from 'ava'
+import ava from 'ava'
 import fc from 'fast-check'
 import Koa from 'koa'
 import {
@@ -13,6 +13,9 @@ import {
 import { type Handler, site, watched } from './support/app.js'
 import { raw } from './support/raw.js'
 import { getOverTls, overTls } from './support/tls.js'
+
+// One after the other: client and server share this thread, and what all do at once can make a connection time out.
+const test = ava.serial
 
 const secure = { 'x-forwarded-proto': 'https' }
 const behindProxy = (app: Koa) => {
@@ -458,7 +461,7 @@ async function warnings(t: Parameters<typeof site>[0], copy: string) {
   return { session: fresh.session, heard, tick: () => new Promise(resolve => setImmediate(resolve)) }
 }
 
-test.serial('one warning, once, where X-Forwarded-Proto: https arrives and app.proxy is off', async t => {
+test('one warning, once, where X-Forwarded-Proto: https arrives and app.proxy is off', async t => {
   const { session, heard, tick } = await warnings(t, 'proxy')
   const visit = async (app: Koa, headers: Record<string, string>) => {
     const server = app.listen(0, '127.0.0.1')
@@ -485,7 +488,7 @@ test.serial('one warning, once, where X-Forwarded-Proto: https arrives and app.p
   t.regex(heard[0]?.message ?? '', /X-Forwarded-Proto.*app\.proxy is off/)
 })
 
-test.serial('the default store warns once when NODE_ENV is production', async t => {
+test('the default store warns once when NODE_ENV is production', async t => {
   const { session, heard, tick } = await warnings(t, 'production')
   const before = process.env.NODE_ENV
   const during = async (env: string, options?: SessionOptions) => {
