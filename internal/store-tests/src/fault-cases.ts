@@ -79,10 +79,14 @@ export function faultCases({ open, server, endConnections }: FaultOptions): Stor
           const [key, record] = [newKey(), newRecord()]
           await stage.store.write(key, record, null)
           await begin(stage)
-          const controller = new AbortController()
-          const outcomes = hundred(() => settled(stage.store.read(key, { signal: controller.signal })))
+          const controllers: AbortController[] = []
+          const outcomes = hundred(() => {
+            const controller = new AbortController()
+            controllers.push(controller)
+            return settled(stage.store.read(key, { signal: controller.signal }))
+          })
           await sleep(200)
-          controller.abort(new Error('the reason'))
+          for (const controller of controllers) controller.abort(new Error('the reason'))
           const ends = (await within(soon, outcomes, 'calls waited for each other')).map(([end]) => end)
           assert.deepEqual([...new Set(ends)], ['the reason'])
           // Long enough for a driver to give up its connection, and to find that a new one is no better.

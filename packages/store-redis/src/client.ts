@@ -9,7 +9,7 @@ export interface RedisClient {
 }
 
 /** A client that connects when it is first used, fails soon while the server is away, and comes back by itself. */
-export function openClient(url: string): Redis {
+export function openClient(url: string): RedisClient & { close(): Promise<void> } {
   const client = new Redis(url, {
     lazyConnect: true,
     connectTimeout: 2_000,
@@ -25,11 +25,22 @@ export function openClient(url: string): Redis {
   })
   // Failures reach whoever called; without a listener an idle disconnect would be printed.
   client.on('error', () => {})
-  return client
-}
 
-export async function closeClient(client: Redis): Promise<void> {
-  // Answers what was sent before.
-  if (client.status === 'ready') await client.quit().catch(() => {})
-  client.disconnect()
+  return {
+    async call(command, ...args) {
+      try {
+        return await client.call(command, ...args)
+      } catch (error) {
+        // The driver counts attempts for all commands together: the first one after an outage may have had none.
+        if (!(error instanceof Error && error.name === 'MaxRetriesPerRequestError')) throw error
+        return client.call(command, ...args)
+      }
+    },
+
+    async close() {
+      // Answers what was sent before.
+      if (client.status === 'ready') await client.quit().catch(() => {})
+      client.disconnect()
+    },
+  }
 }

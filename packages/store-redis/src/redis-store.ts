@@ -1,7 +1,6 @@
 import { inspect } from 'node:util'
-import type { Redis } from 'ioredis'
 import type { EnumerableStore } from 'koa-session-core'
-import { closeClient, openClient, type RedisClient } from './client.js'
+import { openClient, type RedisClient } from './client.js'
 import { scanKeys } from './scan.js'
 import { addToIndex, isRecordLive, readIndex, readRecord, touchRecord, writeRecord } from './scripts.js'
 import { untilAborted } from './until-aborted.js'
@@ -35,7 +34,7 @@ const batch = 200
 export function redisStore(options: RedisStoreOptions): EnumerableStore {
   const { client: given, url, prefix } = checkedOptions(options)
   const opened = given === undefined ? openClient(url) : undefined
-  const client = given ?? (opened as Redis)
+  const client = given ?? (opened as RedisClient)
   let closing: Promise<void> | undefined
 
   const recordAt = (key: string): string => prefix + key
@@ -106,7 +105,7 @@ export function redisStore(options: RedisStoreOptions): EnumerableStore {
     },
 
     close() {
-      closing ??= opened ? closeClient(opened) : Promise.resolve()
+      closing ??= opened ? opened.close() : Promise.resolve()
       return closing
     },
   }
