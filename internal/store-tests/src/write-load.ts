@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { newKey, newRecord, type TestedStore } from './tested-store.js'
 
 const writers = 20
@@ -13,7 +14,8 @@ interface Line {
 }
 
 export interface WriteLoad {
-  readonly acknowledged: number
+  /** Resolves when so many calls have been acknowledged. */
+  reaches(acknowledged: number): Promise<void>
   /** No further calls. Resolves when those under way have ended. */
   stop(): Promise<void>
   /** What `store` holds is what was acknowledged, or what was asked for next. */
@@ -61,8 +63,8 @@ export function writeLoad(store: TestedStore): WriteLoad {
   ended.catch(() => {})
 
   return {
-    get acknowledged() {
-      return acknowledged
+    async reaches(wanted) {
+      while (acknowledged < wanted) await sleep(10)
     },
     async stop() {
       stopped = true
