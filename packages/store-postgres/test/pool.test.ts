@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
+import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { sharedServer } from '@koa-session/test-servers'
+import { faultProxy, sharedServer } from '@koa-session/test-servers'
 import anyTest, { type ExecutionContext } from 'ava'
 import { type PostgresPool, postgresStore } from 'koa-session-store-postgres'
 import pg from 'pg'
@@ -56,6 +57,32 @@ test('calls aborted while the server works or others wait leave no connection be
   t.deepEqual(await Promise.all(controllers.map(() => store.read(key))), Array(8).fill(record))
   t.is(pool.waitingCount, 0)
   t.is(pool.idleCount, pool.totalCount)
+})
+
+test('a call aborted while nobody answers leaves no socket open', async t => {
+  const { table, key, record } = await stage(t)
+  const proxy = await faultProxy({ target: server as { host: string; port: number } })
+  const pool = new pg.Pool({ connectionString: proxy.through(url) })
+  const sockets: Socket[] = []
+  pool.on('connect', client =>
+    sockets.push((client as unknown as { connection: { stream: Socket } }).connection.stream),
+  )
+  const store = postgresStore({ pool, table })
+  t.deepEqual(await store.read(key), record)
+  await proxy.hang()
+  const controller = new AbortController()
+  const call = store.read(key, { signal: controller.signal })
+  await sleep(50)
+  controller.abort(new Error('the reason'))
+  await t.throwsAsync(call, { message: 'the reason' })
+  t.deepEqual(
+    sockets.map(({ destroyed }) => destroyed),
+    [true],
+  )
+  await proxy.pass()
+  t.deepEqual(await store.read(key), record)
+  await pool.end()
+  await proxy.close()
 })
 
 test('a client that comes after its call was aborted goes back to the pool', async t => {
