@@ -1,4 +1,4 @@
-import { faultCases, ownServer } from '@koa-session/store-tests'
+import { faultCases, ownServer, slowCases } from '@koa-session/store-tests'
 import test from 'ava'
 import { open } from './open.js'
 
@@ -6,7 +6,8 @@ const server = await ownServer('mongo')
 test.after.always(() => server?.end())
 
 if (server) {
-  for (const { title, run } of faultCases({ open, server })) {
+  const slow = slowCases({ open, server, capabilities: ['sweep', 'keys', 'shared'] })
+  for (const { title, run } of [...faultCases({ open, server }), ...slow]) {
     test.serial(title, async t => {
       await run()
       t.pass()
