@@ -1,4 +1,5 @@
 export { type BundleOptions, bundleCase } from './bundle-case.js'
+export { type ExitOptions, exitCases } from './exit-cases.js'
 export { type FaultOptions, faultCases } from './fault-cases.js'
 export { ownServer, whenAvailable } from './own-server.js'
 export { type ProcessOptions, processCases, startProcesses } from './process-cases.js'

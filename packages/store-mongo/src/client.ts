@@ -15,6 +15,14 @@ export interface MongoCollection {
 /** How long a client that nobody uses stays connected, in milliseconds. */
 const idleTime = 5_000
 
+const timeouts = {
+  connectTimeoutMS: 2_000,
+  serverSelectionTimeoutMS: 5_000,
+  waitQueueTimeoutMS: 5_000,
+  // Also for calls without a signal: a server that takes commands and never answers would hold them for good.
+  socketTimeoutMS: 10_000,
+}
+
 const ignore = () => {}
 
 /**
@@ -34,8 +42,13 @@ export class OwnClient {
     this.#url = url
     this.#database = database
     this.#collection = collection
-    // Says what is wrong with the URL, and connects to nothing.
-    this.#open()
+    try {
+      // Connects to nothing.
+      this.#open()
+    } catch {
+      // Without what the driver says: there may be a password in it.
+      throw new TypeError('mongoStore: url must be one that mongodb takes, got another')
+    }
   }
 
   async use<T>(work: (collection: MongoCollection) => Promise<T>): Promise<T> {
@@ -58,13 +71,9 @@ export class OwnClient {
   }
 
   #open(): MongoClient {
-    const client = new MongoClient(this.#url, {
-      connectTimeoutMS: 2_000,
-      serverSelectionTimeoutMS: 5_000,
-      waitQueueTimeoutMS: 5_000,
-      // Also for calls without a signal: a server that takes commands and never answers would hold them for good.
-      socketTimeoutMS: 10_000,
-    })
+    // The driver would prefer these to what the URL says.
+    const own = Object.entries(timeouts).filter(([name]) => !new RegExp(`[?&]${name}=`, 'i').test(this.#url))
+    const client = new MongoClient(this.#url, Object.fromEntries(own))
     client.on('error', ignore)
     return client
   }

@@ -114,23 +114,31 @@ function opened(options: MongoStoreOptions) {
     throw new TypeError(`mongoStore: unknown option ${name} (collection, url, database), got ${inspect(value)}`)
   }
   if (url === undefined) {
+    if (collection === undefined) {
+      throw new TypeError('mongoStore: options must have either collection or url, got neither')
+    }
     if (typeof collection !== 'object' || typeof collection?.findOne !== 'function') {
-      throw new TypeError(`mongoStore: without url, collection must be one of the driver, got ${inspect(collection)}`)
+      throw new TypeError(
+        `mongoStore: without url, collection must be a Collection of mongodb, got ${inspect(collection, { depth: 0 })}`,
+      )
     }
     if (database !== undefined) {
       throw new TypeError(`mongoStore: database goes with url, a collection has its own, got ${inspect(database)}`)
     }
     return { collection, client: undefined }
   }
+  if (typeof collection === 'object' && collection !== null) {
+    throw new TypeError('mongoStore: options must have either collection or url, got both')
+  }
   // Without the value: there may be a password in it.
   if (typeof url !== 'string' || !/^mongodb(\+srv)?:\/\//.test(url)) {
     throw new TypeError(`mongoStore: url must begin with mongodb:// or mongodb+srv://, got ${typeof url}`)
   }
-  const name = collection ?? 'sessions'
+  const name: unknown = collection === undefined ? 'sessions' : collection
   if (typeof name !== 'string' || !/^(?!system\.)[^$\0]+$/.test(name) || /^\.|\.$|\.\./.test(name)) {
-    throw new TypeError(`mongoStore: with url, collection must be the name of one, got ${inspect(name, { depth: 0 })}`)
+    throw new TypeError(`mongoStore: with url, collection must be the name of one, got ${inspect(name)}`)
   }
-  if (database !== undefined && !(typeof database === 'string' && /^[^/\\. "$*<>:|?\0]+$/.test(database))) {
+  if (database !== undefined && !(typeof database === 'string' && /^[^/\\. "$*<>:|?\0]{1,63}$/.test(database))) {
     throw new TypeError(`mongoStore: database must be the name of one, got ${inspect(database)}`)
   }
   return { collection: undefined, client: new OwnClient(url, database, name) }

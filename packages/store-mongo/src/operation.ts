@@ -3,14 +3,16 @@
  * what no journal holds may be lost. With a signal the driver gives up its connection rather than wait.
  */
 
+const plainNumbers = { raw: false, promoteValues: true }
+
 export const reading = (signal: AbortSignal | undefined) => ({
   readPreference: 'primary',
-  raw: false,
-  promoteValues: true,
+  ...plainNumbers,
   ...(signal && { signal }),
 })
 
 export const writing = (signal: AbortSignal | undefined) => ({
   writeConcern: { w: 'majority', journal: true },
+  ...plainNumbers,
   ...(signal && { signal }),
 })
