@@ -31,7 +31,8 @@ export function exitCases({ module, url }: ExitOptions): StoreCase[] {
       child.stdout.on('data', chunk => output.push(chunk))
       await Promise.race([once(child.stdout, 'data'), exit])
       const stop = new AbortController()
-      const late = sleep(15_000, undefined, { signal: stop.signal }).then(() => child.kill())
+      // Less than a driver takes to end idle connections by itself: ten seconds with pg.
+      const late = sleep(8_000, undefined, { signal: stop.signal }).then(() => child.kill())
       assert.deepEqual(await exit, [0, null])
       stop.abort()
       await late.catch(() => {})

@@ -1,6 +1,4 @@
-import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { faultProxy, sharedServer } from '@koa-session/test-servers'
@@ -180,33 +178,6 @@ test('on a connection of the store a call ends by itself when there is no signal
   await lock.release()
   t.deepEqual(await store.read(key), record)
   await store.close()
-})
-
-test('a process with a store that nobody closed, or that was closed, ends by itself', async t => {
-  const { table, key, record } = await stage(t)
-  for (const end of ['', 'await store.close()']) {
-    const script = `
-      import { mysqlStore } from 'koa-session-store-mysql'
-      const store = mysqlStore({ url: process.env.URL, table: '${table}' })
-      console.log((await store.read('${key}')).version)
-      ${end}`
-    const args = ['--import=tsx', '--conditions=@koa-session/source', '--input-type=module', '--eval', script]
-    const child = spawn(process.execPath, args, {
-      cwd: new URL('.', import.meta.url),
-      env: { ...process.env, URL: url },
-      stdio: ['ignore', 'pipe', 'inherit'],
-    })
-    let output = ''
-    child.stdout.on('data', chunk => {
-      output += chunk
-    })
-    child.stdout.once('data', () => {
-      const stop = setTimeout(() => child.kill(), 8_000)
-      child.once('close', () => clearTimeout(stop))
-    })
-    t.deepEqual(await once(child, 'close'), [0, null])
-    t.is(output.trim(), record.version)
-  }
 })
 
 /** A pool whose server answers as told, and what became of its connections. */

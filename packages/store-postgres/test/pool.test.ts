@@ -1,6 +1,4 @@
-import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { faultProxy, sharedServer } from '@koa-session/test-servers'
@@ -56,6 +54,8 @@ test('calls aborted while the server works or others wait leave no connection be
   await lock.release()
   t.deepEqual(await Promise.all(controllers.map(() => store.read(key))), Array(8).fill(record))
   t.is(pool.waitingCount, 0)
+  // One may still be on its way, for a call that gave up.
+  for (let waits = 0; pool.idleCount < pool.totalCount && waits < 100; waits++) await sleep(20)
   t.is(pool.idleCount, pool.totalCount)
 })
 
@@ -163,35 +163,6 @@ test('on a connection of the store a call ends by itself when there is no signal
   await lock.release()
   t.deepEqual(await store.read(key), record)
   await store.close()
-})
-
-test('a process with a store that nobody closed, or that was closed, ends by itself', async t => {
-  const { table, key, record } = await stage(t)
-  for (const end of ['', 'await store.close()']) {
-    const script = `
-      import { postgresStore } from 'koa-session-store-postgres'
-      const store = postgresStore({ url: process.env.URL, table: '${table}' })
-      console.log((await store.read('${key}')).version)
-      ${end}`
-    const args = ['--import=tsx', '--conditions=@koa-session/source', '--input-type=module', '--eval', script]
-    const child = spawn(process.execPath, args, {
-      cwd: new URL('.', import.meta.url),
-      env: { ...process.env, URL: url },
-      stdio: ['ignore', 'pipe', 'inherit'],
-    })
-    let output = ''
-    child.stdout.on('data', chunk => {
-      output += chunk
-    })
-    const began = performance.now()
-    child.stdout.once('data', () => {
-      // pg would end an idle connection after ten seconds.
-      const stop = setTimeout(() => child.kill(), 8_000)
-      child.once('close', () => clearTimeout(stop))
-    })
-    t.deepEqual(await once(child, 'close'), [0, null], `after ${performance.now() - began} ms`)
-    t.is(output.trim(), record.version)
-  }
 })
 
 /** A pool whose server answers as told, and what it was asked. */
