@@ -1,17 +1,12 @@
-import {
-  type ServerKind,
-  ServerUnavailableError,
-  type StartOptions,
-  startServer,
-  type TestServer,
-} from '@koa-session/test-servers'
+import { type ServerKind, ServerUnavailableError, startServer, type TestServer } from '@koa-session/test-servers'
 
-/**
- * A server to be broken. `undefined`, said loudly, when there is none to be had; under `CI=true` that is an error.
- */
-export async function ownServer(kind: ServerKind, options?: StartOptions): Promise<TestServer | undefined> {
+/** A server to be broken; `undefined` when there is none to be had. */
+export const ownServer = (kind: ServerKind): Promise<TestServer | undefined> => whenAvailable(() => startServer(kind))
+
+/** What `start` gives. `undefined`, said loudly, when the server cannot be had; under `CI=true` that is an error. */
+export async function whenAvailable<T>(start: () => Promise<T>): Promise<T | undefined> {
   try {
-    return await startServer(kind, options)
+    return await start()
   } catch (error) {
     if (!(error instanceof ServerUnavailableError) || !['', '0', 'false', undefined].includes(process.env.CI))
       throw error

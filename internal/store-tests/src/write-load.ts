@@ -1,78 +1,101 @@
 import assert from 'node:assert/strict'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { newKey, newRecord, type TestedStore } from './tested-store.js'
 
 const writers = 20
 
-/** What one writer knows of its session. */
+/** What a writer knows of one session. */
 interface Line {
   readonly key: string
-  /** The version of the last acknowledged write; `null`: an acknowledged destroy. */
-  known: string | null
-  /** What was asked for and not acknowledged: it may have happened. */
-  pending?: string | null
+  /** Began after `mark` was called. */
+  readonly isLate: boolean
+  /** The version of each write that was asked for; `null`: that there be none. */
+  readonly asked: (string | null)[]
+  /** How many of them were acknowledged. The last may have happened without. */
+  acknowledged: number
 }
 
 export interface WriteLoad {
-  readonly acknowledged: number
+  /** Calls that failed. */
+  readonly failed: number
+  /** Resolves when so many further calls have been acknowledged. */
+  advance(calls: number): Promise<void>
+  /** From here on sessions are late. */
+  mark(): void
   /** No further calls. Resolves when those under way have ended. */
   stop(): Promise<void>
-  /** What `store` holds is what was acknowledged, or what was asked for next. */
-  verify(store: TestedStore): Promise<void>
+  /**
+   * What `store` holds is what was acknowledged last, or what was asked for after it. Where `mayLose` says so, anything
+   * that was ever asked for will do, except of late sessions.
+   */
+  verify(store: TestedStore, mayLose?: (key: string) => boolean | Promise<boolean>): Promise<void>
 }
 
-/** Creates, replaces and destroys sessions side by side until it is stopped or a call fails. */
+/** Creates, replaces and destroys sessions side by side. After a call that failed a writer goes on with another. */
 export function writeLoad(store: TestedStore): WriteLoad {
   const lines: Line[] = []
   let acknowledged = 0
-  let stopped = false
+  let failed = 0
+  let isLate = false
+  let isStopped = false
 
   async function perform(line: Line, next: string | null, call: () => Promise<unknown>): Promise<void> {
-    line.pending = next
-    await call()
-    line.known = next
-    delete line.pending
+    line.asked.push(next)
+    const answer = await call()
+    assert.notEqual(answer, false, 'nobody else writes here')
+    line.acknowledged = line.asked.length
     acknowledged++
   }
 
+  async function live(line: Line): Promise<void> {
+    let expected: string | null = null
+    for (let n = 0; n < 4 && !isStopped; n++) {
+      const record = newRecord()
+      const before: string | null = expected
+      await perform(line, record.version, () => store.write(line.key, record, before))
+      expected = record.version
+    }
+    if (lines.length % 2 && !isStopped) await perform(line, null, () => store.destroy(line.key))
+  }
+
   async function work(): Promise<void> {
-    while (!stopped) {
-      const line: Line = { key: newKey(), known: null }
+    while (!isStopped) {
+      const line: Line = { key: newKey(), isLate, asked: [null], acknowledged: 1 }
       lines.push(line)
-      let expected: string | null = null
-      for (let n = 0; n < 4 && !stopped; n++) {
-        const record = newRecord()
-        const before = expected
-        await perform(line, record.version, async () =>
-          assert.equal(await store.write(line.key, record, before), true, 'nobody else writes here'),
-        )
-        expected = record.version
+      try {
+        await live(line)
+      } catch (error) {
+        if (error instanceof assert.AssertionError) throw error
+        failed++
+        await sleep(20)
       }
-      if (lines.length % 2 && !stopped) await perform(line, null, () => store.destroy(line.key))
     }
   }
 
-  const working = Array.from({ length: writers }, () =>
-    work().catch(error => {
-      if (error instanceof assert.AssertionError) throw error
-    }),
-  )
-  const ended = Promise.all(working)
+  const working = Promise.all(Array.from({ length: writers }, work))
   // Looked at in stop.
-  ended.catch(() => {})
+  working.catch(() => {})
 
   return {
-    get acknowledged() {
-      return acknowledged
+    get failed() {
+      return failed
+    },
+    async advance(calls) {
+      const wanted = acknowledged + calls
+      while (acknowledged < wanted && !isStopped) await sleep(10)
+    },
+    mark() {
+      isLate = true
     },
     async stop() {
-      stopped = true
-      await ended
+      isStopped = true
+      await working
     },
-    async verify(other) {
-      for (const { key, known, pending } of lines) {
+    async verify(other, mayLose = () => false) {
+      for (const { key, isLate, asked, acknowledged } of lines) {
         const found = (await other.read(key))?.version ?? null
-        const allowed = pending === undefined ? [known] : [known, pending]
-        assert.ok(allowed.includes(found), `found ${found}, acknowledged was ${known}, asked for was ${pending}`)
+        const allowed = asked.slice(!isLate && (await mayLose(key)) ? 0 : acknowledged - 1)
+        assert.ok(allowed.includes(found), `acknowledged was ${allowed[0]}, found ${found}, of ${asked.join(', ')}`)
       }
     },
   }

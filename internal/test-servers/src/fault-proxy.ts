@@ -80,7 +80,7 @@ export async function faultProxy({ target }: FaultProxyOptions): Promise<FaultPr
   function take(driver: Socket) {
     accepted++
     if (mode.name === 'reset') {
-      driver.on('error', () => {}).resetAndDestroy()
+      reset(driver.on('error', () => {}))
       return
     }
     const server = connect({ ...target, allowHalfOpen: true, noDelay: true })
@@ -116,7 +116,7 @@ export async function faultProxy({ target }: FaultProxyOptions): Promise<FaultPr
     if (mode.name === 'dropReply' && mode.left > 0 && link.isMarked) {
       mode.left--
       dropped++
-      link.driver.resetAndDestroy()
+      reset(link.driver)
       return undefined
     }
     return mode.name === 'delay' ? mode.milliseconds : 0
@@ -124,7 +124,7 @@ export async function faultProxy({ target }: FaultProxyOptions): Promise<FaultPr
 
   function cut(link: Link) {
     links.delete(link)
-    link.driver.resetAndDestroy()
+    reset(link.driver)
     link.server.destroy()
   }
 
@@ -199,4 +199,10 @@ function forward(
       if (mayEnd()) to.end()
     })
   })
+}
+
+/** Ends the connection by a reset. One that is being closed takes none (EINVAL), and Node would then never let go of it. */
+function reset(socket: Socket): void {
+  if (socket.writableEnded) socket.destroy()
+  else socket.resetAndDestroy()
 }

@@ -20,7 +20,7 @@ $get update || exit
 for name; do
   # Older releases have the version in the name.
   apt-cache show "$name" > /dev/null 2>&1 ||
-    name=$(apt-cache --names-only search "^$name-[0-9.]+\$" | cut -d ' ' -f 1 | sort -V | tail -n 1)
+    name=$(apt-cache --names-only search "^$name-[0-9.]+$" | cut -d ' ' -f 1 | sort -V | tail -n 1)
   chosen="$chosen $name"
 done
 $get install --no-install-recommends $chosen

@@ -3,6 +3,7 @@ import { chown, mkdir, mkdtemp, rename, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { cacheFolder, withLock } from './cache.js'
+import { guard } from './guard.js'
 import { run } from './run.js'
 
 export interface Owner {
@@ -59,6 +60,7 @@ export async function copyTemplate(
       // Not made in the cache itself, where another user has no way in.
       const folder = await temporaryFolder('template', owner)
       const arriving = `${template}.${randomUUID()}`
+      const release = [guard({ folder }), guard({ folder: arriving })]
       try {
         await create(join(folder, 'data'))
         await run('cp', ['-pR', join(folder, 'data'), arriving])
@@ -66,6 +68,7 @@ export async function copyTemplate(
       } finally {
         await rm(folder, { recursive: true, force: true })
         await rm(arriving, { recursive: true, force: true })
+        for (const each of release) each()
       }
     })
   }

@@ -43,7 +43,7 @@ async function world(t: ExecutionContext): Promise<World> {
       t.teardown(() => child.kill('SIGKILL'))
       return child
     },
-    left: async () => (await readdir(folder)).filter(name => name.startsWith('koa-session-')),
+    left: async () => (await readdir(folder)).filter(name => /^koa-session-(?!test-servers)/.test(name)),
   }
 }
 
@@ -59,6 +59,12 @@ async function outcome(child: ChildProcessWithoutNullStreams) {
   const [code, signal] = await once(child, 'close')
   return { code, signal, stdout, stderr }
 }
+
+const nameOf = (pid: number) =>
+  readFile(`/proc/${pid}/comm`, 'utf8').then(
+    text => text.trim(),
+    () => '',
+  )
 
 async function firstLine(child: ChildProcessWithoutNullStreams): Promise<string> {
   let text = ''
@@ -111,6 +117,33 @@ for (const [signal, kinds, expected] of [
     await nothingIsLeft(t, pids, here)
   })
 }
+
+test('an interruption ends the programs that only prepare a server', async t => {
+  const here = await world(t)
+  const bin = join(here.folder, 'bin')
+  await mkdir(bin)
+  await writeFile(join(bin, 'redis-server'), '#!/bin/sh\nexec sleep 1000\n', { mode: 0o755 })
+  const child = here.node(main, ['--only=redis', '--', ...waiting], { PATH: `${bin}:${process.env.PATH}` })
+  const children = () => processTree(child.pid as number)
+  while (!(await Promise.all(children().map(nameOf))).includes('sleep')) await sleep(20)
+  const pids = children()
+  child.kill('SIGINT')
+  t.is((await outcome(child)).code, 130)
+  await nothingIsLeft(t, pids, here)
+})
+
+test('an interruption while a template is made leaves nothing, and the next run makes it', async t => {
+  const here = await world(t)
+  const cache = { XDG_CACHE_HOME: here.folder }
+  const child = here.node(main, ['--only=postgres', '--', ...waiting], cache)
+  while (!(await here.left()).some(name => name.includes('template'))) await sleep(5)
+  const pids = processTree(child.pid as number)
+  child.kill('SIGKILL')
+  await outcome(child)
+  // All but the cache, which is named like the package.
+  await nothingIsLeft(t, pids, here)
+  t.is((await outcome(here.node(main, ['--only=postgres', '--', process.execPath, '-e', ''], cache))).code, 0)
+})
 
 test('an interruption while the servers start leaves nothing', async t => {
   const here = await world(t)

@@ -58,9 +58,16 @@ export class Executor {
   }
 }
 
-/** Prepared once by each connection. The pool's own ideas of what a row looks like do not matter. */
+/** A pool may have its own ideas of what a row looks like; they do not matter here. */
+const form = {
+  rowsAsArray: false,
+  nestTables: false,
+  // A function, because mysql2 takes anything else for none, and then the pool's.
+  typeCast: (_field: unknown, next: () => unknown) => next(),
+}
+
+/** Each connection prepares a statement once. */
 async function execute(connection: MysqlConnection, sql: string, values: MysqlValue[]): Promise<unknown> {
-  const form = { rowsAsArray: false, nestTables: false, typeCast: true }
   const [result] = await connection.execute({ sql, values, ...form })
   return result
 }

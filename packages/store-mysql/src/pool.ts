@@ -19,7 +19,7 @@ export interface MysqlConnection {
     values: MysqlValue[]
     rowsAsArray: boolean
     nestTables: boolean
-    typeCast: boolean
+    typeCast: (field: unknown, next: () => unknown) => unknown
   }): Promise<[unknown, unknown]>
   release(): void
   destroy(): void

@@ -1,4 +1,5 @@
-import { faultCases, ownServer } from '@koa-session/store-tests'
+import { faultCases, ownServer, slowCases } from '@koa-session/store-tests'
+import type { TestServer } from '@koa-session/test-servers'
 import test from 'ava'
 import { createConnection, type RowDataPacket } from 'mysql2/promise'
 import { open } from './open.js'
@@ -16,7 +17,12 @@ async function endConnections(url: string) {
   await connection.end()
 }
 
-for (const { title, run } of server ? faultCases({ open, server, endConnections }) : []) {
+const cases = (server: TestServer) => [
+  ...faultCases({ open, server, endConnections }),
+  ...slowCases({ open, server, capabilities: ['sweep', 'keys', 'shared'] }),
+]
+
+for (const { title, run } of server ? cases(server) : []) {
   test.serial(title, async t => {
     await run()
     t.pass()

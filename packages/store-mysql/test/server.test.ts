@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { ownServer } from '@koa-session/store-tests'
+import { whenAvailable } from '@koa-session/store-tests'
+import { startServer } from '@koa-session/test-servers'
 import anyTest from 'ava'
 import { isSessionError } from 'koa-session-core'
 import { conformanceCases } from 'koa-session-core/testkit'
@@ -17,7 +18,7 @@ const args = [
   '--max-allowed-packet=2M',
   '--loose-innodb-snapshot-isolation=ON',
 ]
-const server = await ownServer('mysql', { args })
+const server = await whenAvailable(() => startServer('mysql', { args }))
 const test = server ? anyTest : anyTest.skip
 const serially = server ? anyTest.serial : anyTest.skip
 const url = server?.url ?? 'mysql://localhost'

@@ -1,7 +1,6 @@
 import { inspect } from 'node:util'
-import type { Redis } from 'ioredis'
 import type { EnumerableStore } from 'koa-session-core'
-import { closeClient, openClient, type RedisClient } from './client.js'
+import { OwnClient, type RedisClient } from './client.js'
 import { scanKeys } from './scan.js'
 import { addToIndex, isRecordLive, readIndex, readRecord, touchRecord, writeRecord } from './scripts.js'
 import { untilAborted } from './until-aborted.js'
@@ -34,9 +33,8 @@ const batch = 200
 /** Sessions in Redis: one server, Sentinel or Cluster. */
 export function redisStore(options: RedisStoreOptions): EnumerableStore {
   const { client: given, url, prefix } = checkedOptions(options)
-  const opened = given === undefined ? openClient(url) : undefined
-  const client = given ?? (opened as Redis)
-  let closing: Promise<void> | undefined
+  const opened = given === undefined ? new OwnClient(url) : undefined
+  const client = given ?? (opened as OwnClient)
 
   const recordAt = (key: string): string => prefix + key
   const indexAt = (subject: string): string => `${prefix}subject:${subject}`
@@ -105,9 +103,8 @@ export function redisStore(options: RedisStoreOptions): EnumerableStore {
       }
     },
 
-    close() {
-      closing ??= opened ? closeClient(opened) : Promise.resolve()
-      return closing
+    async close() {
+      await opened?.close()
     },
   }
 

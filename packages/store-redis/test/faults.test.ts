@@ -1,4 +1,4 @@
-import { faultCases, ownServer } from '@koa-session/store-tests'
+import { faultCases, ownServer, slowCases } from '@koa-session/store-tests'
 import test from 'ava'
 import { Redis } from 'ioredis'
 import { open } from './open.js'
@@ -13,7 +13,8 @@ async function endConnections(url: string) {
 }
 
 if (server) {
-  for (const { title, run } of faultCases({ open, server, endConnections })) {
+  const slow = slowCases({ open, server, capabilities: ['keys', 'shared'] })
+  for (const { title, run } of [...faultCases({ open, server, endConnections }), ...slow]) {
     test.serial(title, async t => {
       await run()
       t.pass()

@@ -1,0 +1,222 @@
+import { newKey, newRecord, newWorld, startProcesses } from '@koa-session/store-tests'
+import { sharedServer } from '@koa-session/test-servers'
+import anyTest, { type ExecutionContext } from 'ava'
+import { mongoStore } from 'koa-session-store-mongo'
+import { type CommandStartedEvent, MongoClient, type MongoClientOptions } from 'mongodb'
+
+const server = await sharedServer('mongo')
+const test = server ? anyTest : anyTest.skip
+const url = server?.url ?? 'mongodb://none'
+
+/** A store on a collection of its own, and every command that its client sends. */
+function stage(t: ExecutionContext, options: MongoClientOptions = {}) {
+  const client = new MongoClient(url, { ...options, monitorCommands: true })
+  t.teardown(() => client.close())
+  const sent: CommandStartedEvent[] = []
+  client.on('commandStarted', event => sent.push(event))
+  const collection = client.db().collection<{ _id: string; expires: Date }>(newWorld())
+  return { client, collection, sent, store: mongoStore({ collection }) }
+}
+
+const indexes = ['_id_', 'expires_1', 'subject_1__id_1']
+
+test('the indexes are made once, with the first write', async t => {
+  const { collection, sent, store } = stage(t)
+  await store.read(newKey())
+  t.deepEqual(
+    await collection
+      .listIndexes()
+      .toArray()
+      .catch(() => []),
+    [],
+    'a read makes nothing',
+  )
+  for (let n = 0; n < 3; n++) await store.write(newKey(), newRecord(), null)
+  t.is(sent.filter(({ commandName }) => commandName === 'createIndexes').length, 2)
+  const made = await collection.listIndexes().toArray()
+  t.deepEqual(made.map(({ name }) => name).sort(), indexes)
+  t.is(made.find(({ name }) => name === 'expires_1')?.expireAfterSeconds, 3_600, 'an hour of slack')
+})
+
+test('ten stores that start at once all work, and so do those of four processes', async t => {
+  const { client, collection, store } = stage(t)
+  const stores = Array.from({ length: 10 }, () =>
+    mongoStore({ collection: client.db().collection(collection.collectionName) }),
+  )
+  t.deepEqual(await Promise.all(stores.map(each => each.write(newKey(), newRecord(), null))), Array(10).fill(true))
+  const processes = await startProcesses(new URL('open.ts', import.meta.url), url)
+  const world = newWorld()
+  const answers = processes.map(each => each.call(world, 'write', newKey(), newRecord(), null))
+  t.deepEqual(await Promise.all(answers), Array(4).fill(true))
+  for (const name of [collection.collectionName, world]) {
+    const made = await client.db().collection(name).listIndexes().toArray()
+    t.deepEqual(made.map(each => each.name).sort(), indexes)
+  }
+  t.deepEqual(await Promise.all(processes.map(each => each.end())), [0, 0, 0, 0])
+  let found = 0
+  for await (const _ of store.keys()) found++
+  t.is(found, 10)
+})
+
+/** A collection that answers createIndex by this error. */
+function withoutIndexes(collection: object, code: number) {
+  let refused = 0
+  const proxied = new Proxy(collection, {
+    get(target, name) {
+      if (name !== 'createIndex') {
+        const value: unknown = Reflect.get(target, name)
+        return typeof value === 'function' ? value.bind(target) : value
+      }
+      return async () => {
+        refused++
+        throw Object.assign(new Error('refused'), { code })
+      }
+    },
+  })
+  return { store: mongoStore({ collection: proxied as never }), refused: () => refused }
+}
+
+test('without the right to make indexes the store works, and says so once', async t => {
+  const { collection } = stage(t)
+  const warnings: Error[] = []
+  const listen = (warning: Error & { code?: string }) => {
+    if (warning.code === 'KOA_SESSION_MONGO_INDEX') warnings.push(warning)
+  }
+  process.on('warning', listen)
+  for (let n = 0; n < 2; n++) {
+    const { store, refused } = withoutIndexes(collection, 13)
+    for (let m = 0; m < 2; m++) t.true(await store.write(newKey(), newRecord(), null))
+    t.is(refused(), 2)
+  }
+  await new Promise(setImmediate)
+  process.off('warning', listen)
+  t.deepEqual(
+    warnings.map(({ message }) => /index on (.*);/.exec(message)?.[1]),
+    ['expires', 'subject, _id'],
+  )
+})
+
+test('indexes that somebody else made in their own way are left alone', async t => {
+  const { collection } = stage(t)
+  for (const code of [85, 86]) {
+    const { store, refused } = withoutIndexes(collection, code)
+    t.true(await store.write(newKey(), newRecord(), null))
+    t.is(refused(), 2)
+  }
+})
+
+test('an index that failed for another reason is tried again with the next write', async t => {
+  const { collection } = stage(t)
+  const { store, refused } = withoutIndexes(collection, 11_600)
+  for (let n = 1; n < 3; n++) {
+    await t.throwsAsync(store.write(newKey(), newRecord(), null), { message: 'refused' })
+    t.is(refused(), n)
+  }
+})
+
+test('an expired document that is still there reads as gone, can be replaced, and is swept', async t => {
+  const { collection, store } = stage(t)
+  const [replaced, swept] = [newKey(), newKey()]
+  const expired = newRecord()
+  for (const key of [replaced, swept]) {
+    t.true(await store.write(key, expired, null))
+    t.true(await store.touch(key, { seenAt: 1, expiresAt: Date.now() - 1 }, expired.version))
+  }
+  t.is(await collection.countDocuments(), 2)
+  for (const key of [replaced, swept]) t.is(await store.read(key), undefined)
+  t.false(await store.touch(replaced, { seenAt: 1, expiresAt: Date.now() + 1_000 }, expired.version))
+  t.false(await store.write(replaced, newRecord(), expired.version))
+  const record = newRecord()
+  t.true(await store.write(replaced, record, null))
+  t.deepEqual(await store.read(replaced), record)
+  t.is(await store.sweep(), 1)
+  t.deepEqual(
+    (await collection.find().toArray()).map(({ _id }) => _id),
+    [replaced],
+  )
+})
+
+test('the date for the TTL index is when the session expires, also after a touch', async t => {
+  const { collection, store } = stage(t)
+  const [key, record] = [newKey(), newRecord()]
+  await store.write(key, record, null)
+  t.deepEqual((await collection.findOne({ _id: key }))?.expires, new Date(record.expiresAt))
+  await store.touch(key, { seenAt: 1, expiresAt: record.expiresAt + 5_000 }, record.version)
+  t.deepEqual((await collection.findOne({ _id: key }))?.expires, new Date(record.expiresAt + 5_000))
+})
+
+test('whatever the client was opened with, reads go to the primary and writes to the journal of a majority', async t => {
+  const { sent, store } = stage(t, {
+    readPreference: 'secondaryPreferred',
+    writeConcern: { w: 0 },
+    promoteValues: false,
+  })
+  const [key, subject, record] = [newKey(), newKey(), newRecord()]
+  t.true(await store.write(key, record, null))
+  t.deepEqual(await store.read(key), record)
+  t.true(await store.write(key, { ...record, subject, version: 'next' }, record.version))
+  t.true(await store.touch(key, { seenAt: 1, expiresAt: record.expiresAt }, 'next'))
+  for await (const each of store.keys({ subject })) t.is(each, key)
+  await store.destroy(key)
+  await store.write(key, record, null)
+  await store.touch(key, { seenAt: 1, expiresAt: Date.now() - 1 }, record.version)
+  t.is(await store.sweep(), 1)
+  const writes = ['insert', 'update', 'delete', 'createIndexes']
+  const seen = new Set(sent.map(({ commandName }) => commandName))
+  for (const name of [...writes, 'find']) t.true(seen.has(name), name)
+  for (const { commandName, command } of sent) {
+    if (writes.includes(commandName)) t.like(command.writeConcern, { w: 'majority', j: true }, commandName)
+    // The driver makes it primaryPreferred where it is told to connect to one server only.
+    else t.not(command.$readPreference?.mode, 'secondaryPreferred', commandName)
+  }
+})
+
+test('a read, a touch, a destroy and a write are one round trip each', async t => {
+  const { sent, store } = stage(t)
+  await store.write(newKey(), newRecord(), null)
+  const [key, record] = [newKey(), newRecord({ subject: newKey() })]
+  const calls = [
+    () => store.write(key, record, null),
+    () => store.read(key),
+    () => store.touch(key, { seenAt: 1, expiresAt: record.expiresAt + 1 }, record.version),
+    () => store.write(key, { ...record, version: 'next' }, record.version),
+    () => store.destroy(key),
+  ]
+  for (const call of calls) {
+    sent.length = 0
+    await call()
+    t.is(sent.length, 1, sent.map(({ commandName }) => commandName).join())
+  }
+})
+
+test('a store finds its collection by database and name', async t => {
+  const { client } = stage(t)
+  const [database, name] = [newWorld(), 'a.b']
+  const store = mongoStore({ url, database, collection: name })
+  t.teardown(() => store.close())
+  const key = newKey()
+  await store.write(key, newRecord(), null)
+  t.is(await client.db(database).collection(name).countDocuments(), 1)
+  await client.db(database).dropDatabase()
+})
+
+test('a client handed in stays open, one of the store ends after the calls under way', async t => {
+  const { store, client, collection } = stage(t)
+  await store.close()
+  t.is(await store.read(newKey()), undefined)
+  t.deepEqual(
+    await client
+      .db()
+      .command({ ping: 1 })
+      .then(({ ok }) => ok),
+    1,
+  )
+  const own = mongoStore({ url, collection: collection.collectionName })
+  const [key, record] = [newKey(), newRecord()]
+  const writing = own.write(key, record, null)
+  const closing = own.close()
+  t.true(await writing)
+  await closing
+  await t.throwsAsync(own.read(key), { message: 'the mongo store is closed' })
+  t.deepEqual(await store.read(key), record)
+})

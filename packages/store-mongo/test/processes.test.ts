@@ -1,0 +1,18 @@
+import { processCases, startProcesses } from '@koa-session/store-tests'
+import { sharedServer } from '@koa-session/test-servers'
+import test from 'ava'
+
+const server = await sharedServer('mongo')
+const processes = server ? await startProcesses(new URL('open-on-client.ts', import.meta.url), server.url) : []
+
+for (const { title, run } of processCases({ processes, capabilities: ['sweep', 'keys', 'shared'] })) {
+  const declare = server ? test : test.skip
+  declare(title, async t => {
+    await run()
+    t.pass()
+  })
+}
+
+test.after.always('processes end by themselves once their stores are closed', async t => {
+  for (const one of processes) t.is(await one.end(), 0)
+})

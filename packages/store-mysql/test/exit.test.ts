@@ -1,0 +1,13 @@
+import { exitCases } from '@koa-session/store-tests'
+import { sharedServer } from '@koa-session/test-servers'
+import test from 'ava'
+
+const server = await sharedServer('mysql')
+
+for (const { title, run } of exitCases({ module: new URL('open.ts', import.meta.url), url: server?.url ?? '' })) {
+  const declare = server ? test : test.skip
+  declare(title, async t => {
+    await run()
+    t.pass()
+  })
+}
