@@ -20,8 +20,8 @@ export type Step =
 
 /**
  * One thing that happens. Each client has at most one request at a time and an app of its own, as in a process of its
- * own; all share the store. `hold` keeps the first write that replaces a record (of `begin`: the touch) from reaching the
- * store until `release`: in between others act, and what is held takes effect at `release`.
+ * own; all share the store. `hold` keeps the write that decides (of `begin`: the touch) from reaching the store until
+ * `release`: in between others act, and what is held takes effect at `release`.
  */
 export type Action =
   /** A request with the cookie of `browser`, or with the one it had `back` cookies ago. */
@@ -129,6 +129,11 @@ const step = (client: number, step: Step): Action => ({ kind: 'step', client, st
 const end = (client: number): Action => ({ kind: 'end', client, status: 200, hold: false })
 const begin = (client: number, hold = false): Action => ({ kind: 'begin', client, browser: 0, back: 0, hold })
 
+const unsaved: readonly Step[] = [
+  { do: 'set', key: 'a', value: 'unsaved' },
+  { do: 'maxAge', maxAge: 300 },
+]
+
 /** What single actions seldom come to: the interesting moment needs several in a row. */
 const scenes: fc.Arbitrary<Action[]> = fc.oneof(
   // A step, and what the handler sees after it.
@@ -142,6 +147,16 @@ const scenes: fc.Arbitrary<Action[]> = fc.oneof(
       begin(late + 1),
       step(late + 1, storing),
       end(late + 1),
+    ]),
+  // A handler that fails: what it did not await is not stored.
+  fc
+    .tuple(clients, storingSteps, fc.constantFrom(...unsaved))
+    .map(([client, storing, change]): Action[] => [
+      begin(client),
+      step(client, change),
+      step(client, storing),
+      { kind: 'end', client, status: 500, hold: false },
+      step(client, { do: 'look' }),
     ]),
   // A double-clicked login.
   fc.tuple(clients, fc.constantFrom<Step['do']>('regenerate', 'save'), users).map(([client, how, user]) => {
@@ -170,13 +185,13 @@ export const plans: fc.Arbitrary<Plan> = fc
       { do: 'set', key: 'a', value: 1 },
       { do: 'queue', message: '' },
       { do: 'set', key: 'user', value: 'ann' },
-      { do: 'maxAge', maxAge: 3_600 },
     ]),
+    remember: fc.constantFrom<('session' | number)[]>('session', 'session', 300, 3_600),
     actions,
   })
-  .map(({ clients, first, actions }) => {
-    const opening = [...first.map(one => step(0, one)), end(0)]
-    return { clients, actions: possible(clients, [...opening, ...actions]) }
+  .map(({ clients, first, remember, actions }) => {
+    const opening = [...first, { do: 'maxAge', maxAge: remember } as const].map(one => step(0, one))
+    return { clients, actions: possible(clients, [...opening, end(0), ...actions]) }
   })
 
 /** The same `count` plans for the same `seed`. */
