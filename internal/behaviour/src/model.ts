@@ -90,7 +90,7 @@ function expiry(now: number, createdAt: number, maxAge: 'session' | number): num
   return Math.min(now + maxAge, createdAt + Math.max(times.absolute, maxAge))
 }
 
-/** The serial model: one store, one clock, and everything happens at once. */
+/** The serial model: one store, one clock, and everything happens at once. In one piece, since it is judged by reading it. */
 class World {
   readonly notes = new Notes()
   #now = 0

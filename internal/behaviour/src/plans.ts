@@ -20,8 +20,8 @@ export type Step =
 
 /**
  * One thing that happens. Each client has at most one request at a time and an app of its own, as in a process of its
- * own; all share the store. `hold` keeps the first write that replaces a record (of `begin`: the touch) from reaching the
- * store until `release`: in between others act, and what is held takes effect at `release`.
+ * own; all share the store. `hold` keeps the write that decides (of `begin`: the touch) from reaching the store until
+ * `release`: in between others act, and what is held takes effect at `release`.
  */
 export type Action =
   /** A request with the cookie of `browser`, or with the one it had `back` cookies ago. */
@@ -77,7 +77,7 @@ const plainSteps: fc.Arbitrary<Step> = fc.oneof(
   { weight: 3, arbitrary: fc.record({ do: fc.constant('nest'), key: keys, value: values }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('replace'), data: fc.dictionary(keys, values) }) },
   {
-    weight: 1,
+    weight: 2,
     arbitrary: fc.record({ do: fc.constant('maxAge'), maxAge: fc.constantFrom('session', 300, 3_600) }),
   },
   { weight: 3, arbitrary: fc.constant({ do: 'queue', message: '' }) },
@@ -125,24 +125,57 @@ const action = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('list', 'revokeAll'), user: users }) },
 ) as fc.Arbitrary<Action>
 
-/** Two requests that find the same session idle; one of them acts and is answered before the other has touched it. */
-const meeting = fc
-  .record({ late: clients, step: storingSteps, seconds: fc.constantFrom(61, 300) })
-  .map(({ late, step, seconds }): Action[] => [
-    { kind: 'wait', seconds },
-    { kind: 'begin', client: late, browser: 0, back: 0, hold: true },
-    { kind: 'begin', client: late + 1, browser: 0, back: 0, hold: false },
-    { kind: 'step', client: late + 1, step, hold: false },
-    { kind: 'end', client: late + 1, status: 200, hold: false },
-  ])
+const step = (client: number, step: Step): Action => ({ kind: 'step', client, step, hold: false })
+const end = (client: number): Action => ({ kind: 'end', client, status: 200, hold: false })
+const begin = (client: number, hold = false): Action => ({ kind: 'begin', client, browser: 0, back: 0, hold })
+
+const unsaved: readonly Step[] = [
+  { do: 'set', key: 'a', value: 'unsaved' },
+  { do: 'maxAge', maxAge: 300 },
+]
+
+/** What single actions seldom come to: the interesting moment needs several in a row. */
+const scenes: fc.Arbitrary<Action[]> = fc.oneof(
+  // A step, and what the handler sees after it.
+  fc.tuple(clients, storingSteps).map(([client, storing]) => [step(client, storing), step(client, { do: 'look' })]),
+  // Two requests find a session idle; one of them acts and is answered before the other has touched it.
+  fc
+    .tuple(clients, storingSteps, fc.constantFrom(60, 61, 300))
+    .map(([late, storing, seconds]): Action[] => [
+      { kind: 'wait', seconds },
+      begin(late, true),
+      begin(late + 1),
+      step(late + 1, storing),
+      end(late + 1),
+    ]),
+  // A handler that fails: what it did not await is not stored.
+  fc
+    .tuple(clients, storingSteps, fc.constantFrom(...unsaved))
+    .map(([client, storing, change]): Action[] => [
+      begin(client),
+      step(client, change),
+      step(client, storing),
+      { kind: 'end', client, status: 500, hold: false },
+      step(client, { do: 'look' }),
+    ]),
+  // A double-clicked login.
+  fc.tuple(clients, fc.constantFrom<Step['do']>('regenerate', 'save'), users).map(([client, how, user]) => {
+    const login = (client: number) => [
+      step(client, { do: how } as Step),
+      step(client, { do: 'set', key: 'user', value: user }),
+      end(client),
+    ]
+    return [begin(client), begin(client + 1), ...login(client), ...login(client + 1)]
+  }),
+)
 
 const actions = fc
-  .array(fc.oneof({ weight: 20, arbitrary: action.map(one => [one]) }, { weight: 1, arbitrary: meeting }), {
+  .array(fc.oneof({ weight: 8, arbitrary: action.map(one => [one]) }, { weight: 1, arbitrary: scenes }), {
     minLength: 6,
     maxLength: 36,
     size: 'max',
   })
-  .map(scenes => scenes.flat())
+  .map(parts => parts.flat())
 
 /** Random plans. What they begin with is there, so that later actions meet a session with data, a user, a message. */
 export const plans: fc.Arbitrary<Plan> = fc
@@ -152,14 +185,13 @@ export const plans: fc.Arbitrary<Plan> = fc
       { do: 'set', key: 'a', value: 1 },
       { do: 'queue', message: '' },
       { do: 'set', key: 'user', value: 'ann' },
-      { do: 'maxAge', maxAge: 3_600 },
     ]),
+    remember: fc.constantFrom<('session' | number)[]>('session', 'session', 300, 3_600),
     actions,
   })
-  .map(({ clients, first, actions }) => {
-    const steps = first.map((step): Action => ({ kind: 'step', client: 0, step, hold: false }))
-    const end: Action = { kind: 'end', client: 0, status: 200, hold: false }
-    return { clients, actions: possible(clients, [...steps, end, ...actions]) }
+  .map(({ clients, first, remember, actions }) => {
+    const opening = [...first, { do: 'maxAge', maxAge: remember } as const].map(one => step(0, one))
+    return { clients, actions: possible(clients, [...opening, end(0), ...actions]) }
   })
 
 /** The same `count` plans for the same `seed`. */

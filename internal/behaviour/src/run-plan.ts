@@ -50,6 +50,8 @@ type ClientAction = Extract<Action, { readonly client: number }>
 interface Held {
   readonly reached: Gate
   readonly released: Gate
+  /** Whether a write that creates a record waits as well. */
+  creations: boolean
 }
 
 /** What a handler does next. `false`: it returns. */
@@ -73,8 +75,7 @@ class Client {
     const { store } = site
     const { write, touch } = store
     store.write = async (key, record, expected, call) => {
-      // A new record is under a key that nobody knows: what decides is the write that replaces one.
-      if (expected !== null) await this.#arrive('write')
+      await this.#arrive('write', expected === null)
       return write(key, record, expected, call)
     }
     store.touch = (...call) => {
@@ -136,14 +137,19 @@ class Client {
   }
 
   #hold(what: 'write' | 'touch'): Held {
-    const held = { reached: gate(), released: gate() }
+    const held = { reached: gate(), released: gate(), creations: false }
     this.#held[what] = held
     return held
   }
 
-  async #arrive(what: 'write' | 'touch'): Promise<void> {
+  /** A stored session changes by the write that replaces its record: the copy of a rotation nobody knows. */
+  #aim({ session }: Page): void {
+    if (this.#held.write) this.#held.write.creations = session.isNew
+  }
+
+  async #arrive(what: 'write' | 'touch', creates = false): Promise<void> {
     const held = this.#held[what]
-    if (!held) return
+    if (!held || (creates && !held.creations)) return
     this.#held[what] = undefined
     held.reached.open()
     await held.released.opened
@@ -191,6 +197,7 @@ class Client {
     let seen: unknown = 'no request'
     const done = new Promise<void>(resolve => {
       this.#tell(async page => {
+        if (action.hold) this.#aim(page)
         seen = await this.#perform(page, action.step, notes).catch(outcome)
         resolve()
         return true
@@ -203,6 +210,7 @@ class Client {
   async #end(action: Extract<Action, { readonly kind: 'end' }>, notes: Notes): Promise<() => void> {
     const { status } = action
     this.#tell(async page => {
+      if (action.hold) this.#aim(page)
       if (status === 401) page.throw(401)
       if (status === 500) throw new Error('a handler that fails')
       return false
