@@ -11,17 +11,21 @@ if (!PACKED) throw new Error('PACKED must name the folder with the tarballs')
 const root = resolve(import.meta.dirname, '..')
 const project = mkdtempSync(join(tmpdir(), 'koa-session-project-'))
 const run = (command, ...args) => execFileSync(command, args, { cwd: project, stdio: 'inherit' })
-const tarballs = readdirSync(PACKED)
-  .filter(name => /^koa-session-(core|store-file)-\d/.test(name))
-  .map(name => join(PACKED, name))
+const tarballs = readdirSync(PACKED).map(name => join(PACKED, name))
 
 try {
   writeFileSync(join(project, 'package.json'), JSON.stringify({ private: true, type: 'module' }))
   // What the repository itself has installed is in npm's cache, so this needs the network only where that is gone.
-  const others = ['koa', '@types/koa', '@types/node'].map(name => `${name}@${installedVersion(name)}`)
+  const names = ['koa', '@types/koa', '@types/node', '@types/pg', 'ioredis', 'mongodb', 'mysql2', 'pg']
+  const others = names.map(name => `${name}@${installedVersion(name)}`)
   run('npm', 'install', '--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts', ...tarballs, ...others)
 
   copyFileSync(join(root, 'scripts/consumer.ts'), join(project, 'consumer.ts'))
+  for (const name of readdirSync(join(project, 'node_modules')).filter(one => one.startsWith('koa-session-store-'))) {
+    const { dependencies = {} } = JSON.parse(readFileSync(join(project, 'node_modules', name, 'package.json'), 'utf8'))
+    if (Object.keys(dependencies).length > 0)
+      throw new Error(`${name} brings more than itself: peers are the app's choice`)
+  }
   run(join(root, 'node_modules/.bin/tsc'), '--strict', '--target', 'es2023', '--module', 'nodenext', 'consumer.ts')
   for (const how of ['import', 'require']) run('node', 'consumer.js', how)
 } catch (error) {

@@ -24,6 +24,31 @@ const { conformanceCases }: typeof import('koa-session-core/testkit') = byRequir
   ? require('koa-session-core/testkit')
   : await import('koa-session-core/testkit')
 
+const { redisStore }: typeof import('koa-session-store-redis') = byRequire
+  ? require('koa-session-store-redis')
+  : await import('koa-session-store-redis')
+const { postgresStore }: typeof import('koa-session-store-postgres') = byRequire
+  ? require('koa-session-store-postgres')
+  : await import('koa-session-store-postgres')
+const { mysqlStore }: typeof import('koa-session-store-mysql') = byRequire
+  ? require('koa-session-store-mysql')
+  : await import('koa-session-store-mysql')
+const { mongoStore }: typeof import('koa-session-store-mongo') = byRequire
+  ? require('koa-session-store-mongo')
+  : await import('koa-session-store-mongo')
+
+// No server is asked for anything before the first session.
+const idle = [
+  redisStore({ url: 'redis://127.0.0.1:1' }),
+  postgresStore({ url: 'postgres://127.0.0.1:1/none' }),
+  mysqlStore({ url: 'mysql://127.0.0.1:1/none' }),
+  mongoStore({ url: 'mongodb://127.0.0.1:1/none' }),
+]
+for (const store of idle) {
+  await core.session({ store }).close()
+  console.log(`${byRequire ? 'require' : 'import'}: the store ${store.name} opens and closes`)
+}
+
 const [first] = conformanceCases({ create: world => fileStore({ directory: world }), capabilities: ['sweep', 'keys'] })
 await first?.run()
 

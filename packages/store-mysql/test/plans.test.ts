@@ -1,0 +1,15 @@
+import { planCases } from '@koa-session/behaviour/plans'
+import { sharedServer } from '@koa-session/test-servers'
+import test from 'ava'
+import { create } from './world.js'
+
+const server = await sharedServer('mysql')
+process.env.MYSQL_URL = server?.url
+
+for (const { title, run } of planCases({ create })) {
+  const declare = server ? test.serial : test.serial.skip
+  declare(title, async t => {
+    await run()
+    t.pass()
+  })
+}
