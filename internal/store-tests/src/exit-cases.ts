@@ -10,33 +10,52 @@ export interface ExitOptions {
   readonly url: string
 }
 
+/** Longer than any driver tries, in milliseconds. */
+const patience = 20_000
+
 /** A process that used a store has nothing else to do. */
 export function exitCases({ module, url }: ExitOptions): StoreCase[] {
-  const ends = { 'that was closed': 'await store.close()', 'that nobody closed': '' }
-  return Object.entries(ends).map(([what, end]) => ({
-    title: `a process with a store ${what} ends by itself`,
-    async run() {
-      const [key, record] = [newKey(), newRecord()]
-      const script = `
-        import { open } from ${JSON.stringify(module.href)}
-        const store = open(process.env.STORE_URL, '${newWorld()}')
-        await store.write('${key}', ${JSON.stringify(record)}, null)
-        console.log((await store.read('${key}')).version)
-        ${end}`
-      const args = ['--import=tsx', '--conditions=@koa-session/source', '--input-type=module', '--eval', script]
-      const env = { ...process.env, STORE_URL: url }
-      const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'inherit'] })
-      const exit = once(child, 'close')
-      const output: Buffer[] = []
-      child.stdout.on('data', chunk => output.push(chunk))
-      await Promise.race([once(child.stdout, 'data'), exit])
-      const stop = new AbortController()
-      // Less than a driver takes to end idle connections by itself: ten seconds with pg.
-      const late = sleep(8_000, undefined, { signal: stop.signal }).then(() => child.kill())
-      assert.deepEqual(await exit, [0, null])
-      stop.abort()
-      await late.catch(() => {})
-      assert.equal(String(Buffer.concat(output)).trim(), record.version)
+  const [key, record] = [newKey(), newRecord()]
+  const use = `
+    await store.write('${key}', ${JSON.stringify(record)}, null)
+    console.log((await store.read('${key}')).version)`
+  const fail = `
+    await store.read('${key}').then(() => console.log('it is there'), () => console.log('it is not there'))`
+  const nowhere = () => Object.assign(new URL(url), { port: '1' }).href
+
+  return [
+    {
+      title: 'a process with a store that was closed ends by itself',
+      run: async () => assert.equal(await outputOf(module, url, `${use}\nawait store.close()`), record.version),
     },
-  }))
+    {
+      title: 'a process with a store that nobody closed ends by itself',
+      run: async () => assert.equal(await outputOf(module, url, use), record.version),
+    },
+    {
+      title: 'a process with a store whose server is not there ends by itself',
+      run: async () => assert.equal(await outputOf(module, nowhere(), fail), 'it is not there'),
+    },
+  ]
+}
+
+/** What a process prints that opens a store and runs `script`. It has to end well, and by itself. */
+async function outputOf(module: URL, url: string, script: string): Promise<string> {
+  const program = `
+    import { open } from ${JSON.stringify(module.href)}
+    const store = open(process.env.STORE_URL, '${newWorld()}')
+    ${script}`
+  const args = ['--import=tsx', '--conditions=@koa-session/source', '--input-type=module', '--eval', program]
+  const env = { ...process.env, STORE_URL: url }
+  const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'inherit'] })
+  const exit = once(child, 'close')
+  const output: Buffer[] = []
+  child.stdout.on('data', chunk => output.push(chunk))
+  await Promise.race([once(child.stdout, 'data'), exit])
+  const stop = new AbortController()
+  const late = sleep(patience, undefined, { signal: stop.signal }).then(() => child.kill())
+  assert.deepEqual(await exit, [0, null])
+  stop.abort()
+  await late.catch(() => {})
+  return String(Buffer.concat(output)).trim()
 }

@@ -2,7 +2,18 @@ import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type FaultProxy, faultProxy, type TestServer } from '@koa-session/test-servers'
 import type { SessionRecord, StoreCall } from 'koa-session-core'
-import { newKey, newRecord, newWorld, type OpenStore, type StoreCase, type TestedStore } from './tested-store.js'
+import { lostReplies } from './lost-replies.js'
+import { servesThrough } from './outage.js'
+import { eventually, hundred, settled, soon, within } from './patience.js'
+import {
+  newKey,
+  newRecord,
+  newWorld,
+  type OpenStore,
+  type StoreCase,
+  type TestedStore,
+  timesOf,
+} from './tested-store.js'
 import { writeLoad } from './write-load.js'
 
 export interface FaultOptions {
@@ -19,9 +30,6 @@ interface Stage {
   readonly proxy: FaultProxy
   readonly world: string
 }
-
-/** How long a call that has to end, or to work again, may take: far less than it would if it waited for the server. */
-const soon = 1_000
 
 /** What a server that is broken, and mended, must not change. */
 export function faultCases({ open, server, endConnections }: FaultOptions): StoreCase[] {
@@ -100,6 +108,10 @@ export function faultCases({ open, server, endConnections }: FaultOptions): Stor
           )
           assert.ok(answers.every(answer => answer?.version === record.version))
         }),
+      },
+      {
+        title: `when the server ${silence}, an app answers 503 in time, serves who needs no session, and heals by itself`,
+        run: staged(stage => servesThrough(stage.store, { begin: () => begin(stage), end: () => end(stage) })),
       },
     ]),
 
@@ -190,8 +202,6 @@ export function faultCases({ open, server, endConnections }: FaultOptions): Stor
 
 type Call = (store: TestedStore, key: string, record: SessionRecord, call: StoreCall) => Promise<unknown>
 
-const timesOf = ({ expiresAt }: SessionRecord) => ({ seenAt: 7, expiresAt: expiresAt + 7 })
-
 const calls: Record<string, Call> = {
   read: (store, key, _, call) => store.read(key, call),
   'write of a new session': (store, _, record, call) => store.write(newKey(), newRecord({ ...record }), null, call),
@@ -201,95 +211,6 @@ const calls: Record<string, Call> = {
   sweep: async (store, _key, _record, call) => (store.sweep ? store.sweep(call) : store.read(newKey(), call)),
   keys: (store, _key, _record, call) => listed(store, call),
   'keys of a subject': (store, _, { subject }, call) => listed(store, { ...call, subject: subject as string }),
-}
-
-interface LostReply {
-  /** There is a session to begin with. */
-  readonly before: boolean
-  call(store: TestedStore, key: string, record: SessionRecord): Promise<unknown>
-  after(store: TestedStore, key: string, record: SessionRecord): Promise<void>
-}
-
-const next = (record: SessionRecord): SessionRecord => ({
-  ...record,
-  data: '{"next":1}',
-  version: `${record.version}n`,
-})
-
-const lostReplies: Record<string, LostReply> = {
-  'a read': {
-    before: true,
-    call: (store, key) => store.read(key),
-    async after(store, key, record) {
-      assert.deepEqual(await eventually(() => store.read(key)), record)
-    },
-  },
-  'a write that creates': {
-    before: false,
-    call: (store, key, record) => store.write(key, record, null),
-    async after(store, key, record) {
-      assert.equal(await eventually(() => store.write(key, record, null)), true)
-      assert.deepEqual(await store.read(key), record)
-    },
-  },
-  'a write that replaces': {
-    before: true,
-    call: (store, key, record) => store.write(key, next(record), record.version),
-    async after(store, key, record) {
-      assert.equal(await eventually(() => store.write(key, next(record), record.version)), true)
-      assert.deepEqual(await store.read(key), next(record))
-    },
-  },
-  'a touch': {
-    before: true,
-    call: (store, key, record) => store.touch(key, timesOf(record), record.version),
-    async after(store, key, record) {
-      assert.equal(await eventually(() => store.touch(key, timesOf(record), record.version)), true)
-      assert.deepEqual(await store.read(key), { ...record, ...timesOf(record) })
-    },
-  },
-  'a destroy': {
-    before: true,
-    call: (store, key) => store.destroy(key),
-    async after(store, key) {
-      await eventually(() => store.destroy(key))
-      assert.equal(await store.read(key), undefined)
-    },
-  },
-}
-
-const hundred = <T>(task: () => Promise<T>): Promise<T[]> => Promise.all(Array.from({ length: 100 }, task))
-
-/** The message of what it rejected with, and what it resolved to. */
-async function settled<T>(calling: Promise<T>): Promise<[error: string | undefined, answer?: T]> {
-  try {
-    return [undefined, await calling]
-  } catch (error) {
-    return [(error as Error).message]
-  }
-}
-
-async function within<T>(milliseconds: number, work: Promise<T>, message: string): Promise<T> {
-  const stop = new AbortController()
-  const late = sleep(milliseconds, undefined, { signal: stop.signal }).then(() => assert.fail(message))
-  try {
-    return await Promise.race([work, late])
-  } finally {
-    stop.abort()
-    await late.catch(() => {})
-  }
-}
-
-/** A connection that died meanwhile is found dead by the call that takes it. */
-async function eventually<T>(call: () => Promise<T>): Promise<T> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await call()
-    } catch (error) {
-      if (attempt === 20) throw error
-      await sleep(50)
-    }
-  }
 }
 
 async function listed(store: TestedStore, call: StoreCall & { subject?: string }): Promise<string[]> {

@@ -22,3 +22,5 @@ export function newRecord(fields: Partial<SessionRecord> = {}): SessionRecord {
   const now = Date.now()
   return { data: `{"n":"${hex(4)}"}`, expiresAt: now + 600_000, seenAt: now, version: hex(12), ...fields }
 }
+
+export const timesOf = ({ expiresAt }: SessionRecord) => ({ seenAt: 7, expiresAt: expiresAt + 7 })

@@ -1,5 +1,6 @@
+import { once } from 'node:events'
 import { newKey, newRecord, newWorld, startProcesses } from '@koa-session/store-tests'
-import { sharedServer } from '@koa-session/test-servers'
+import { faultProxy, sharedServer } from '@koa-session/test-servers'
 import anyTest, { type ExecutionContext } from 'ava'
 import { mongoStore } from 'koa-session-store-mongo'
 import { type CommandStartedEvent, MongoClient, type MongoClientOptions } from 'mongodb'
@@ -187,6 +188,37 @@ test('a read, a touch, a destroy and a write are one round trip each', async t =
     await call()
     t.is(sent.length, 1, sent.map(({ commandName }) => commandName).join())
   }
+})
+
+test('a call that is aborted while nobody answers gives up its connection', async t => {
+  const proxy = await faultProxy({ target: server as { host: string; port: number } })
+  const client = new MongoClient(proxy.through(url), { maxPoolSize: 1 })
+  const store = mongoStore({ collection: client.db().collection(newWorld()) })
+  const [key, record] = [newKey(), newRecord()]
+  await store.write(key, record, null)
+  const calls: ((signal: AbortSignal) => Promise<unknown>)[] = [
+    signal => store.read(key, { signal }),
+    signal => store.write(key, newRecord(), record.version, { signal }),
+    signal => store.write(newKey(), newRecord(), null, { signal }),
+    signal => store.write(key, newRecord({ expiresAt: 1 }), record.version, { signal }),
+    signal => store.touch(key, { seenAt: 1, expiresAt: record.expiresAt }, record.version, { signal }),
+    signal => store.destroy(key, { signal }),
+    signal => store.sweep({ signal }),
+    signal => store.keys({ signal })[Symbol.asyncIterator]().next(),
+  ]
+  for (const [n, call] of calls.entries()) {
+    await proxy.hang()
+    const closed = once(client, 'connectionClosed')
+    const controller = new AbortController()
+    const calling = t.throwsAsync(call(controller.signal), { message: 'the reason' })
+    setTimeout(() => controller.abort(new Error('the reason')), 30)
+    await calling
+    t.is((await closed)[0].reason, 'error', `call ${n}`)
+    await proxy.pass()
+    t.deepEqual(await store.read(key), record)
+  }
+  await client.close()
+  await proxy.close()
 })
 
 test('a store finds its collection by database and name', async t => {

@@ -2,7 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Connections, MysqlConnection, MysqlValue } from './pool.js'
 
 /** How often a statement is tried again that the server undid because of another transaction. */
-const maxRetries = 20
+const maxRetries = 50
+
+/** Milliseconds by which the random pause before the next attempt may grow each time, ten times at most. */
+const pause = 5
 
 export class Executor {
   readonly #connections: Connections
@@ -48,7 +51,7 @@ export class Executor {
           case 1205:
           case 1020:
             if (++retries > maxRetries) throw error
-            await sleep(Math.random() * 5 * retries)
+            await sleep(Math.random() * pause * Math.min(retries, 10))
             continue
           default:
             throw error

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Clients, PostgresClient, QueryResult } from './pool.js'
 import type { Statement } from './statements.js'
 
@@ -5,7 +6,10 @@ import type { Statement } from './statements.js'
 const creationLock = 'SELECT pg_advisory_xact_lock(7309452681773120867);'
 
 /** How often a statement is tried again that the server undid because of another transaction. */
-const maxRetries = 20
+const maxRetries = 50
+
+/** Milliseconds by which the random pause before the next attempt may grow each time, ten times at most. */
+const pause = 5
 
 export class Executor {
   readonly #clients: Clients
@@ -48,6 +52,7 @@ export class Executor {
           case '40001':
           case '40P01':
             if (++retries > maxRetries) throw error
+            await sleep(Math.random() * pause * Math.min(retries, 10))
             continue
           default:
             throw error

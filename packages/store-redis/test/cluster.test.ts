@@ -1,7 +1,7 @@
 import { newKey, newRecord, newWorld, whenAvailable, writeLoad } from '@koa-session/store-tests'
 import { startRedisCluster } from '@koa-session/test-servers'
 import anyTest from 'ava'
-import { Cluster } from 'ioredis'
+import { Cluster, Redis } from 'ioredis'
 import { conformanceCases } from 'koa-session-core/testkit'
 import { redisStore } from 'koa-session-store-redis'
 
@@ -47,6 +47,13 @@ first('a failover under load loses no write that a surviving master acknowledged
   const found: string[] = []
   for await (const key of store.keys({ subject })) found.push(key)
   t.deepEqual(found.sort(), keys.sort(), 'what had reached the replica is listed')
+
+  const now = await masters()
+  for (const { host, port } of nodes.filter(node => node.pid !== undefined && !now.includes(node))) {
+    const replica = new Redis(port, host)
+    t.teardown(() => replica.disconnect())
+    t.notRegex(await replica.info('commandstats'), /cmdstat_(eval|evalsha|hmget|zrange|scan):/, 'a replica was read')
+  }
 })
 
 for (const { title, run } of conformanceCases({ create, capabilities: ['keys', 'shared'] })) {

@@ -66,6 +66,14 @@ test('a read, a touch, a destroy and a write without a subject are one round tri
   }
 })
 
+test('the index of the subject is written before the session', async t => {
+  const { store } = await stage(t)
+  const [key, subject] = [newKey(), newKey()]
+  const asked = await monitored(t, () => store.write(key, newRecord({ subject }), null))
+  const keys = asked.filter(({ isInner }) => !isInner).map(({ words }) => words[3] ?? '')
+  t.true(keys[0]?.endsWith(`subject:${subject}`) && keys[1]?.endsWith(key), keys.join())
+})
+
 test('every script touches the one key it names, and nobody asks for KEYS', async t => {
   const { use } = await stage(t)
   let key: string | undefined

@@ -4,7 +4,10 @@ import test from 'ava'
 
 const server = await sharedServer('redis')
 
-for (const { title, run } of exitCases({ module: new URL('open.ts', import.meta.url), url: server?.url ?? '' })) {
+for (const { title, run } of exitCases({
+  module: new URL('open.ts', import.meta.url),
+  url: server?.url ?? 'redis://none',
+})) {
   const declare = server ? test : test.skip
   declare(title, async t => {
     await run()

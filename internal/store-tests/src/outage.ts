@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import Koa from 'koa'
+import { session } from 'koa-session-core'
+import { hundred, soon, within } from './patience.js'
+import type { TestedStore } from './tested-store.js'
+
+declare module 'koa-session-core' {
+  interface SessionData {
+    visits?: number
+  }
+}
+
+const storeTimeout = 1_000
+
+/** An app on `store` sees its users through a time in which the server is silent. */
+export async function servesThrough(
+  store: TestedStore,
+  silence: { begin(): Promise<void>; end(): Promise<void> },
+): Promise<void> {
+  const app = new Koa()
+  // What users get is looked at, not what is told about it.
+  app.on('error', () => {})
+  const took: number[] = []
+  app.use(async (_ctx, next) => {
+    const began = performance.now()
+    await next().finally(() => took.push(performance.now() - began))
+  })
+  app.use(session({ store, storeTimeout, sweepInterval: 0 }))
+  app.use(ctx => {
+    if (ctx.path === '/visit') ctx.session.visits = (ctx.session.visits ?? 0) + 1
+    ctx.body = String(ctx.path === '/visit' ? ctx.session.visits : 'welcome')
+  })
+  const server = app.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const get = async (path: string, cookie = '') => {
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}${path}`
+    const response = await fetch(url, { headers: { cookie, connection: 'close' } })
+    return { status: response.status, body: await response.text(), headers: response.headers }
+  }
+  try {
+    const first = await get('/visit')
+    const cookie = first.headers.getSetCookie()[0]?.split(';')[0]
+    assert.equal(first.body, '1')
+    took.length = 0
+    await silence.begin()
+    const visits = hundred(() => get('/visit', cookie))
+    assert.equal((await within(storeTimeout + soon, get('/'), 'nobody is served')).status, 200)
+    for (const { status, headers } of await visits) {
+      assert.equal(status, 503)
+      assert.ok(headers.has('retry-after'))
+    }
+    const latest = Math.max(...took)
+    assert.ok(latest < storeTimeout + 500, `the last one was answered after ${latest} ms`)
+    await silence.end()
+    const last = await within(soon, get('/visit', cookie), 'the server is back, the app is not')
+    assert.deepEqual([last.status, last.body], [200, '2'])
+  } finally {
+    server.close()
+  }
+}

@@ -1,0 +1,13 @@
+import { bundleCase } from '@koa-session/store-tests'
+import { sharedServer } from '@koa-session/test-servers'
+import test from 'ava'
+
+const server = await sharedServer('redis')
+const module = new URL('open.ts', import.meta.url)
+const { title, run } = bundleCase({ module, url: server?.url ?? '', capabilities: ['keys', 'shared'] })
+
+const declare = server ? test : test.skip
+declare(title, async t => {
+  await run()
+  t.pass()
+})
