@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { DockerImage, Launch } from './engine.js'
 import { guard } from './guard.js'
-import { isAlive, processTree, signalAll } from './processes.js'
+import { hasStopped, isAlive, processTree, signalAll } from './processes.js'
 import { run } from './run.js'
 
 /** What runs a server, and may run it again on the same port and data. */
@@ -61,7 +61,8 @@ export function processMachine(launch: Launch, folder: string): Machine {
       signalAll([pid], 'SIGSTOP')
       const tree = processTree(pid)
       signalAll(tree, name)
-      while (name === 'SIGKILL' && tree.some(isAlive)) await sleep(5)
+      const isThrough = (one: number) => (name === 'SIGKILL' ? !isAlive(one) : hasStopped(one))
+      while (!tree.every(isThrough)) await sleep(2)
     },
     async exited() {
       if (!runs() || child === undefined) return

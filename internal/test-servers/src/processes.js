@@ -73,3 +73,22 @@ export function signalAll(pids, signal) {
     }
   }
 }
+
+/**
+ * Whether a signal that stops the process has reached it: each of its threads stops by itself, and one that has not may
+ * still answer. Elsewhere than on Linux nobody tells.
+ * @param {number} pid
+ * @returns {boolean}
+ */
+export function hasStopped(pid) {
+  if (process.platform !== 'linux') return true
+  try {
+    return readdirSync(`/proc/${pid}/task`).every(thread => {
+      const stat = readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8')
+      return /^[TtZX]/.test(stat.slice(stat.lastIndexOf(')') + 2))
+    })
+  } catch {
+    // Gone, or one of its threads just went.
+    return !isAlive(pid)
+  }
+}
