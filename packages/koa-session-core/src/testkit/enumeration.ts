@@ -50,7 +50,7 @@ export const enumerationCases: Case[] = [
       const [mine, theirs, key] = [newKey(), newKey(), newKey()]
       const record = await created(store, key, newRecord({ subject: mine }))
       const loser = newRecord({ subject: theirs })
-      const times = { seenAt: record.seenAt + 1, expiresAt: record.expiresAt + 1 }
+      const times = { seenAt: record.seenAt + 10_000, expiresAt: record.expiresAt + 10_000 }
       is(await store.write(key, loser, null), false, 'A create where a session lives loses')
       is(await store.write(key, loser, loser.version), false, 'A write at another version loses')
       is(await store.write(newKey(), loser, loser.version), false, 'A write where no session lives loses')

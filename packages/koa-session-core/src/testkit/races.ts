@@ -97,7 +97,7 @@ export const raceCases: Case[] = [
       for (let round = 0; round < 12; round++) {
         const key = newKey()
         const record = await created(pick(stores, 0), key, newRecord())
-        const times = { seenAt: record.seenAt + 1, expiresAt: record.expiresAt + 1 }
+        const times = { seenAt: record.seenAt + 10_000, expiresAt: record.expiresAt + 10_000 }
         const calls: (() => Promise<unknown>)[] = [
           () => pick(stores, 0).write(key, newRecord(), record.version),
           () => pick(stores, 1).touch(key, times, record.version),

@@ -97,7 +97,7 @@ export const recordCases: Case[] = [
       ]) {
         stored = await replaced(store, key, stored, newRecord({ version }))
         await holds(store, key, stored, 'The version comes back as it was written')
-        const times = { seenAt: stored.seenAt + 1, expiresAt: stored.expiresAt + 1 }
+        const times = { seenAt: stored.seenAt + 10_000, expiresAt: stored.expiresAt + 10_000 }
         is(await store.touch(key, times, version), true, 'A touch at the stored version is true')
       }
     },
@@ -178,7 +178,7 @@ export const recordCases: Case[] = [
       await everywhere(first, 'A session created is read by everybody')
       const second = await replaced(pick(stores, 1), key, first)
       await everywhere(second, 'A session replaced is read by everybody')
-      const times = { seenAt: second.seenAt + 1, expiresAt: second.expiresAt + 1 }
+      const times = { seenAt: second.seenAt + 10_000, expiresAt: second.expiresAt + 10_000 }
       is(await pick(stores, 2).touch(key, times, second.version), true, 'A touch at the stored version is true')
       await everywhere({ ...second, ...times }, 'A session touched is read by everybody')
       await pick(stores, 0).destroy(key)

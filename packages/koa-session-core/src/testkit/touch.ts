@@ -24,7 +24,8 @@ export const touchCases: Case[] = [
       const store = await world.open()
       const key = newKey()
       const record = await created(store, key, newRecord())
-      const times = { seenAt: record.seenAt + 1, expiresAt: record.expiresAt + 1 }
+      // Far from now: times of a write a moment later must be told from these.
+      const times = { seenAt: record.seenAt + 10_000, expiresAt: record.expiresAt + 10_000 }
       is(await store.touch(key, times, record.version), true, 'A touch at the stored version is true')
       const next = await replaced(store, key, record)
       await holds(store, key, next, 'The write brings its own times')
