@@ -193,6 +193,10 @@ test('a read, a touch, a destroy and a write are one round trip each', async t =
 test('a call that is aborted while nobody answers gives up its connection', async t => {
   const proxy = await faultProxy({ target: server as { host: string; port: number } })
   const client = new MongoClient(proxy.through(url), { maxPoolSize: 1 })
+  t.teardown(async () => {
+    await client.close()
+    await proxy.close()
+  })
   const store = mongoStore({ collection: client.db().collection(newWorld()) })
   const [key, record] = [newKey(), newRecord()]
   await store.write(key, record, null)
@@ -208,7 +212,7 @@ test('a call that is aborted while nobody answers gives up its connection', asyn
   ]
   for (const [n, call] of calls.entries()) {
     await proxy.hang()
-    const closed = once(client, 'connectionClosed')
+    const closed = once(client, 'connectionClosed', { signal: AbortSignal.timeout(2_000) })
     const controller = new AbortController()
     const calling = t.throwsAsync(call(controller.signal), { message: 'the reason' })
     setTimeout(() => controller.abort(new Error('the reason')), 30)
@@ -217,8 +221,6 @@ test('a call that is aborted while nobody answers gives up its connection', asyn
     await proxy.pass()
     t.deepEqual(await store.read(key), record)
   }
-  await client.close()
-  await proxy.close()
 })
 
 test('a store finds its collection by database and name', async t => {
