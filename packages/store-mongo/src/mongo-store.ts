@@ -36,6 +36,24 @@ const batch = 500
 export function mongoStore(options: MongoStoreOptions): SweepableStore & EnumerableStore {
   const { collection: given, client } = opened(options)
   let isIndexed = false
+  let indexing: Promise<void> | undefined
+
+  /** One at a time, because a collection begins with it. */
+  async function index(collection: MongoCollection, signal: AbortSignal | undefined): Promise<void> {
+    while (!isIndexed) {
+      const isMine = indexing === undefined
+      indexing ??= createIndexes(collection, signal).finally(() => {
+        indexing = undefined
+      })
+      try {
+        await indexing
+        isIndexed = true
+      } catch (error) {
+        // What ended another call's attempt, such as its signal, is not this one's error.
+        if (isMine) throw error
+      }
+    }
+  }
 
   function run<T>(signal: AbortSignal | undefined, work: (collection: MongoCollection) => Promise<T>): Promise<T> {
     return untilAborted(signal, () => (given ? work(given) : (client as OwnClient).use(work)))
@@ -52,8 +70,7 @@ export function mongoStore(options: MongoStoreOptions): SweepableStore & Enumera
 
     async write(key, record, expected, { signal } = {}) {
       return run(signal, async collection => {
-        if (!isIndexed) await createIndexes(collection, signal)
-        isIndexed = true
+        await index(collection, signal)
         return write(collection, key, record, expected, signal)
       })
     },

@@ -139,7 +139,7 @@ export const conditionCases: Case[] = [
       await store.destroy(key)
       is(await store.write(key, newRecord(), second.version), false, 'A write at the destroyed version loses')
       is(await store.write(key, second, first.version), false, 'A write sent again after destroy loses')
-      const times = { seenAt: Date.now(), expiresAt: Date.now() + 60_000 }
+      const times = { seenAt: Date.now(), expiresAt: Date.now() + 3_600_000 }
       is(await store.touch(key, times, second.version), false, 'A touch at the destroyed version loses')
       await holds(store, key, undefined, 'A destroyed session stays gone')
     },

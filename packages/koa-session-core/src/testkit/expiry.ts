@@ -3,7 +3,7 @@ import type { SessionRecord } from '../store.js'
 import { created, expired, holds, is, replaced, until } from './expectations.js'
 import { type Case, newKey, newRecord } from './world.js'
 
-const later = () => ({ seenAt: Date.now(), expiresAt: Date.now() + 60_000 })
+const later = () => ({ seenAt: Date.now(), expiresAt: Date.now() + 3_600_000 })
 
 export const expiryCases: Case[] = [
   {

@@ -62,7 +62,7 @@ const kinds = 'read read read write write write touch touch again end destroy'.s
 
 function nextAction(random: Random, now: number, version: string, { seen, past, lastWrite }: Memory): StoreAction {
   const stale = past.length > 0 && random(4) === 0 ? pick(past, random(past.length)) : seen
-  const times = { seenAt: now + random(1_000), expiresAt: now + 60_000 + random(1_000) }
+  const times = { seenAt: now + random(1_000), expiresAt: now + 3_600_000 + random(1_000) }
   const record = { data: `data of ${version}`, version, ...times, ...(random(2) && { subject: '5'.repeat(64) }) }
   switch (pick(kinds, random(kinds.length))) {
     case 'write':

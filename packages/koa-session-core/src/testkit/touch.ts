@@ -50,7 +50,7 @@ export const touchCases: Case[] = [
     async run(world) {
       const store = await world.open()
       const key = newKey()
-      const times = { seenAt: Date.now(), expiresAt: Date.now() + 60_000 }
+      const times = { seenAt: Date.now(), expiresAt: Date.now() + 3_600_000 }
       is(await store.touch(key, times, newRecord().version), false, 'There is nothing to touch')
       await holds(store, key, undefined, 'A touch creates nothing')
       is(await store.write(key, newRecord(), null), true, 'The key is as free as before')

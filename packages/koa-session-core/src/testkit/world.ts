@@ -89,10 +89,10 @@ export const newKey = (): string => hex(32)
 
 export const newVersion = (): string => randomBytes(12).toString('base64url')
 
-/** A record that lives for a minute, longer than any case takes. */
+/** A record that lives for an hour, so that a slow store on a busy machine is not taken for one that loses sessions. */
 export function newRecord(fields: Partial<SessionRecord> = {}): SessionRecord {
   const now = Date.now()
-  return { data: `{"n":"${hex(4)}"}`, expiresAt: now + 60_000, seenAt: now, version: newVersion(), ...fields }
+  return { data: `{"n":"${hex(4)}"}`, expiresAt: now + 3_600_000, seenAt: now, version: newVersion(), ...fields }
 }
 
 /** Runs `task` `count` times at once. */
