@@ -15,13 +15,15 @@ export interface MongoCollection {
 /** How long a client that nobody uses stays connected, in milliseconds. */
 const idleTime = 5_000
 
-const timeouts = {
+const defaults = {
   connectTimeoutMS: 2_000,
   serverSelectionTimeoutMS: 5_000,
   waitQueueTimeoutMS: 5_000,
   // Also for calls without a signal: a server that takes commands and never answers would hold them for good.
   socketTimeoutMS: 10_000,
-}
+  // Older drivers otherwise take up to ten seconds more to find that a silent server is back.
+  serverMonitoringMode: 'poll',
+} as const
 
 const ignore = () => {}
 
@@ -72,7 +74,7 @@ export class OwnClient {
 
   #open(): MongoClient {
     // The driver would prefer these to what the URL says.
-    const own = Object.entries(timeouts).filter(([name]) => !new RegExp(`[?&]${name}=`, 'i').test(this.#url))
+    const own = Object.entries(defaults).filter(([name]) => !new RegExp(`[?&]${name}=`, 'i').test(this.#url))
     const client = new MongoClient(this.#url, Object.fromEntries(own))
     client.on('error', ignore)
     return client
