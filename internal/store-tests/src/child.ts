@@ -40,12 +40,7 @@ const tasks: Record<string, (store: TestedStore, ...args: never[]) => Promise<un
 
   /** Creates every one of the keys. Resolves to those that were ours. */
   async create(store, keys: string[]) {
-    const record = {
-      data: String(process.pid),
-      expiresAt: Date.now() + 3_600_000,
-      seenAt: 1,
-      version: `${process.pid}`,
-    }
+    const record = { data: String(process.pid), expiresAt: Date.now() + 600_000, seenAt: 1, version: `${process.pid}` }
     const answers = await Promise.all(keys.map(key => store.write(key, record, null)))
     return keys.filter((_, n) => answers[n])
   },

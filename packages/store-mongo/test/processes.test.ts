@@ -6,7 +6,8 @@ const server = await sharedServer('mongo')
 const processes = server ? await startProcesses(new URL('open-on-client.ts', import.meta.url), server.url) : []
 
 for (const { title, run } of processCases({ processes, capabilities: ['sweep', 'keys', 'shared'] })) {
-  const declare = server ? test : test.skip
+  // One after the other: what stands in for MongoDB is slow, and all at once would outlast the records.
+  const declare = server ? test.serial : test.skip
   declare(title, async t => {
     await run()
     t.pass()
