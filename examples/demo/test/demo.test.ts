@@ -10,6 +10,8 @@ import test, { type ExecutionContext } from 'ava'
 import request from 'supertest'
 import { createApp } from '../src/app.js'
 
+// First of all: AVA takes no tests after a pause that follows a declaration.
+const stores = await openableStores()
 const directory = await mkdtemp(join(tmpdir(), 'koa-session-demo-'))
 test.after.always(() => rm(directory, { recursive: true, force: true }))
 
@@ -47,7 +49,7 @@ const devices = (page: string) =>
     ...page.matchAll(/<li>\s*([^<]*?),\s*signed in[^<]*<form[^>]*>\s*<input type="hidden" name="key" value="(\w+)">/g),
   ].map(([, device, key]) => ({ device, key }))
 
-for (const store of await openableStores()) {
+for (const store of stores) {
   const { name } = store
 
   test(`${name}: signing in greets once, in escaped HTML`, async t => {

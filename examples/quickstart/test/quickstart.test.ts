@@ -8,6 +8,8 @@ import test from 'ava'
 import request from 'supertest'
 import { createApp } from '../src/app.js'
 
+// First of all: AVA takes no tests after a pause that follows a declaration.
+const stores = await openableStores()
 const directory = await mkdtemp(join(tmpdir(), 'koa-session-quickstart-'))
 test.after.always(() => rm(directory, { recursive: true, force: true }))
 
@@ -16,7 +18,7 @@ const app = async ({ environment }: OpenableStore) => {
   return createApp(store)
 }
 
-for (const store of await openableStores()) {
+for (const store of stores) {
   const { name } = store
 
   test(`${name}: a user_id is there until it is cleared, and nobody else sees it`, async t => {

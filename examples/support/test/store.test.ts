@@ -3,11 +3,14 @@ import { openStore, storeNames } from '@koa-session/example-support'
 import { openableStores } from '@koa-session/example-support/testing'
 import test from 'ava'
 
+// First of all: AVA takes no tests after a pause that follows a declaration.
+const stores = await openableStores()
+
 test('without STORE the store is the one in memory', async t => {
   t.is((await openStore({})).name, 'memory')
 })
 
-for (const { name, environment } of await openableStores()) {
+for (const { name, environment } of stores) {
   test(`STORE=${name} opens the store ${name}`, async t => {
     const store = await openStore({ ...environment, SESSION_DIRECTORY: join('never', 'made') })
     t.is(store.name, name)
