@@ -21,7 +21,7 @@ const defaults = {
   waitQueueTimeoutMS: 5_000,
   // Also for calls without a signal: a server that takes commands and never answers would hold them for good.
   socketTimeoutMS: 10_000,
-  // Older drivers otherwise take up to ten seconds more to find that a silent server is back.
+  // Otherwise drivers up to 7.0 at least take many seconds to find that a silent server is back.
   serverMonitoringMode: 'poll',
 } as const
 
