@@ -4,7 +4,7 @@ import { type Ending, Endings } from './endings.js'
 import { Entry } from './entry.js'
 import { isSessionError, SessionError } from './errors.js'
 import { encodedMessage, take } from './flash.js'
-import { newVersion, sha256 } from './id.js'
+import { newVersion } from './id.js'
 import { Operation } from './operation.js'
 import { type Live, undecodable } from './record.js'
 import type { Delivery, Reply } from './reply.js'
@@ -44,7 +44,7 @@ export class Visit {
 
   /** Work on the stored session that the client named. */
   resume(id: string, known: Live): void {
-    this.entry = new Entry(this, { id, key: sha256(id), known })
+    this.entry = new Entry(this, { id, key: known.key, known })
   }
 
   get tag(): string {
