@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { Context } from 'koa'
+import { adviseOnCookie } from './cookie-advice.js'
 import { checkNames, show } from './options.js'
 import type { MaxAge } from './record.js'
 
@@ -103,8 +104,10 @@ export function cookieTransport(options: CookieOptions = {}): CookieTransport {
       }
       return undefined
     },
-    write({ res }, id, how) {
+    write(ctx, id, how) {
+      const { res } = ctx
       const isSecure = secure === 'auto' ? how.secure : secure
+      if (id !== null) adviseOnCookie(ctx, { secureRequest: how.secure, secure: isSecure, domain })
       const cookie = `${nameOf(how.secure)}=${id ?? ''}`
       const attributes = [`Path=${path}`]
       if (id === null) attributes.push('Max-Age=0', `Expires=${new Date(0).toUTCString()}`)

@@ -1,6 +1,7 @@
 import type { Context, ExtendableContext } from 'koa'
 import { type Admin, admin } from './admin.js'
 import { carry } from './carry.js'
+import { adviseOnProxy } from './cookie-advice.js'
 import { isSessionError } from './errors.js'
 import { type Flash, flashOf } from './flash.js'
 import { isId, sha256 } from './id.js'
@@ -11,6 +12,7 @@ import { Runtime } from './runtime.js'
 import type { Session, SessionData } from './session.js'
 import { Sweeper } from './sweeper.js'
 import { Visit } from './visit.js'
+import { warnOnce } from './warn-once.js'
 
 declare module 'koa' {
   interface ExtendableContext {
@@ -27,7 +29,6 @@ export interface Sessions extends Admin {
 }
 
 const mounted: unique symbol = Symbol.for('koa-session-core.mounted')
-const warned = new Set<string>()
 
 /**
  * Sessions for Koa: `app.use(session())` sets `ctx.session` and `ctx.flash`.
@@ -47,7 +48,7 @@ export function session(options: SessionOptions = {}): Sessions {
     if (Object.hasOwn(ctx, mounted)) throw new TypeError('session() is mounted twice on this request; use it once')
     runtime.first ??= ctx
     sweeper.start()
-    warnOfProxy(ctx)
+    adviseOnProxy(ctx)
     const { secure } = ctx
     const presented = resolved.transport.read(ctx.req, { secure })
     const reply = new Reply(ctx, resolved.transport, secure, presented !== undefined)
@@ -140,17 +141,4 @@ function isAnswer(error: unknown): boolean {
   const { status, statusCode } = (error ?? {}) as { status?: unknown; statusCode?: unknown }
   const code = status ?? statusCode
   return typeof code === 'number' && code >= 100 && code < 500
-}
-
-function warnOfProxy(ctx: Context): void {
-  const forwarded = ctx.req.headers['x-forwarded-proto']
-  if (forwarded === undefined || ctx.app.proxy || ctx.secure) return
-  if (String(forwarded).split(',', 1)[0]?.trim() !== 'https') return
-  warnOnce('KOA_SESSION_PROXY', 'X-Forwarded-Proto: https arrives, but app.proxy is off, so cookies are not Secure')
-}
-
-function warnOnce(code: string, message: string): void {
-  if (warned.has(code)) return
-  warned.add(code)
-  process.emitWarning(message, { code })
 }

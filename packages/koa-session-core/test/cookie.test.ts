@@ -1,15 +1,8 @@
-import { get as httpGet, type IncomingMessage } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import ava from 'ava'
 import fc from 'fast-check'
-import Koa from 'koa'
-import {
-  type CookieOptions,
-  headerTransport,
-  memoryStore,
-  type SessionOptions,
-  type session,
-  type Transport,
-} from 'koa-session-core'
+import type Koa from 'koa'
+import { type CookieOptions, headerTransport, memoryStore, type SessionOptions, type Transport } from 'koa-session-core'
 import { type Handler, site, watched } from './support/app.js'
 import { raw } from './support/raw.js'
 import { getOverTls, overTls } from './support/tls.js'
@@ -448,64 +441,4 @@ test('a transport that reads anything but an exact id causes no store call', asy
     t.is(reply.headers.get('vary'), null, 'without vary there is none')
   }
   t.deepEqual(store.calls, [])
-})
-
-/** A copy of the middleware that has not warned yet, and its warnings. */
-async function warnings(t: Parameters<typeof site>[0], copy: string) {
-  const path = `../src/middleware.js?${copy}`
-  const fresh = (await import(path)) as { session: typeof session }
-  const heard: (Error & { code?: string })[] = []
-  const listen = (warning: Error) => heard.push(warning)
-  process.on('warning', listen)
-  t.teardown(() => process.off('warning', listen))
-  return { session: fresh.session, heard, tick: () => new Promise(resolve => setImmediate(resolve)) }
-}
-
-test('one warning, once, where X-Forwarded-Proto: https arrives and app.proxy is off', async t => {
-  const { session, heard, tick } = await warnings(t, 'proxy')
-  const visit = async (app: Koa, headers: Record<string, string>) => {
-    const server = app.listen(0, '127.0.0.1')
-    await new Promise(resolve => server.once('listening', resolve))
-    await new Promise(resolve => httpGet({ ...(server.address() as object), headers, agent: false }, resolve))
-    server.close()
-    await tick()
-  }
-  const app = () => new Koa().use(session())
-  const trusting = app()
-  trusting.proxy = true
-  await visit(trusting, secure)
-  await visit(app(), {})
-  await visit(app(), { 'x-forwarded-proto': 'http' })
-  await visit(app(), { 'x-forwarded-proto': 'http, https' })
-  t.deepEqual(heard, [])
-  const one = app()
-  for (const headers of [{ 'x-forwarded-proto': 'https, http' }, secure, secure]) await visit(one, headers)
-  await visit(app(), secure)
-  t.deepEqual(
-    heard.map(({ code }) => code),
-    ['KOA_SESSION_PROXY'],
-  )
-  t.regex(heard[0]?.message ?? '', /X-Forwarded-Proto.*app\.proxy is off/)
-})
-
-test('the default store warns once when NODE_ENV is production', async t => {
-  const { session, heard, tick } = await warnings(t, 'production')
-  const before = process.env.NODE_ENV
-  const during = async (env: string, options?: SessionOptions) => {
-    process.env.NODE_ENV = env
-    session(options)
-    if (before === undefined) delete process.env.NODE_ENV
-    else process.env.NODE_ENV = before
-    await tick()
-  }
-  await during('development')
-  await during('test', {})
-  await during('production', { store: memoryStore() })
-  t.deepEqual(heard, [], 'whoever names the memory store has chosen it')
-  await during('production')
-  await during('production', { idleTimeout: 5_000 })
-  t.deepEqual(
-    heard.map(({ code }) => code),
-    ['KOA_SESSION_MEMORY_STORE'],
-  )
 })

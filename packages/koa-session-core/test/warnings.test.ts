@@ -1,0 +1,131 @@
+import { get, type IncomingMessage } from 'node:http'
+import ava from 'ava'
+import type Koa from 'koa'
+import { type CookieOptions, memoryStore, type SessionOptions, session } from 'koa-session-core'
+import { type Handler, site } from './support/app.js'
+import { inEnvironment, listenToWarnings } from './support/warnings.js'
+
+// Warnings and NODE_ENV belong to the process.
+const test = ava.serial
+
+const https = { 'x-forwarded-proto': 'https' }
+const elsewhere = { host: 'shop.example' }
+
+const handlers: Record<string, Handler> = {
+  '/set': ctx => {
+    ctx.session.who = 'me'
+  },
+  '/end': ctx => {
+    ctx.session = null
+  },
+}
+
+async function visit(
+  t: Parameters<typeof site>[0],
+  headers: Record<string, string>,
+  { cookie, proxy = false, path = '/set' }: { cookie?: CookieOptions; proxy?: boolean; path?: string } = {},
+) {
+  const before = (app: Koa) => {
+    app.proxy = proxy
+  }
+  const { url } = await site(t, handlers, { before, ...(cookie && { cookie }) })
+  for (let time = 0; time < 2; time++) {
+    const response = await new Promise<IncomingMessage>((resolve, reject) => {
+      // fetch() does not let anybody choose the Host.
+      get(url + path, { headers, agent: false }, resolve).on('error', reject)
+    })
+    response.resume()
+  }
+}
+
+test('one warning, once, where X-Forwarded-Proto: https arrives and app.proxy is off', async t => {
+  const { heard, codes, tick } = listenToWarnings(t)
+  await visit(t, https, { proxy: true })
+  await visit(t, {})
+  await visit(t, { 'x-forwarded-proto': 'http' })
+  await visit(t, { 'x-forwarded-proto': 'http, https' })
+  await tick()
+  t.deepEqual(heard, [])
+  await visit(t, { 'x-forwarded-proto': 'https, http' })
+  await visit(t, https)
+  await tick()
+  t.deepEqual(codes(), ['KOA_SESSION_PROXY'])
+  t.regex(heard[0]?.message ?? '', /X-Forwarded-Proto.*app\.proxy is off/)
+})
+
+test('the default store warns once when NODE_ENV is production', async t => {
+  const { heard, codes, tick } = listenToWarnings(t)
+  const during = async (env: string, options?: SessionOptions) => {
+    await inEnvironment(env, () => session(options))
+    await tick()
+  }
+  await during('development')
+  await during('test', {})
+  await during('production', { store: memoryStore() })
+  t.deepEqual(heard, [], 'whoever names the memory store has chosen it')
+  await during('production')
+  await during('production', { idleTimeout: 60_000 })
+  t.deepEqual(codes(), ['KOA_SESSION_MEMORY_STORE'])
+})
+
+test('in production one warning of a cookie without Secure to a host that is not loopback', async t => {
+  const { heard, codes, tick } = listenToWarnings(t)
+  await visit(t, elsewhere)
+  await inEnvironment('production', async () => {
+    for (const host of ['localhost', 'app.localhost:3000', '127.0.0.1:80', '[::1]:3000']) await visit(t, { host })
+    await visit(t, { ...elsewhere, ...https }, { proxy: true })
+    await visit(t, elsewhere, { path: '/end' })
+    await tick()
+    t.deepEqual(
+      codes().filter(code => code !== 'KOA_SESSION_MEMORY_STORE'),
+      [],
+    )
+    await visit(t, {
+      ...elsewhere,
+      'cf-visitor': '{"scheme":"https"}',
+      'x-forwarded-ssl': 'on',
+      forwarded: 'for=1.2.3.4',
+    })
+    await visit(t, elsewhere, { cookie: { secure: false } })
+    await tick()
+  })
+  t.deepEqual(
+    codes().filter(code => code !== 'KOA_SESSION_MEMORY_STORE'),
+    ['KOA_SESSION_COOKIE_INSECURE'],
+  )
+  const { message } = heard.at(-1) ?? { message: '' }
+  t.regex(message, /app\.proxy = true/)
+  t.regex(message, /app\.proxy is off/)
+  t.regex(message, /forwarded, x-forwarded-ssl, cf-visitor/)
+  t.notRegex(message, /1\.2\.3\.4/, 'the values of headers are not shown')
+})
+
+test('one warning of secure: true on a plain request that is not loopback', async t => {
+  const { heard, codes, tick } = listenToWarnings(t)
+  const cookie: CookieOptions = { secure: true }
+  await visit(t, { host: 'localhost:3000' }, { cookie })
+  await visit(t, { ...elsewhere, ...https }, { cookie, proxy: true })
+  await tick()
+  t.deepEqual(heard, [])
+  await visit(t, elsewhere, { cookie })
+  await tick()
+  t.deepEqual(codes(), ['KOA_SESSION_COOKIE_SECURE'])
+  t.regex(heard[0]?.message ?? '', /app\.proxy is off; it had no header of a proxy/)
+})
+
+test('one warning of a cookie.domain that does not match the host', async t => {
+  const { heard, codes, tick } = listenToWarnings(t)
+  for (const [domain, host] of [
+    ['example.com', 'example.com'],
+    ['Example.com', 'shop.example.COM:3000'],
+    ['.example.com', 'a.b.example.com'],
+  ] as const) {
+    await visit(t, { host }, { cookie: { domain } })
+  }
+  await tick()
+  t.deepEqual(heard, [])
+  for (const host of ['example.org', 'notexample.com']) await visit(t, { host }, { cookie: { domain: 'example.com' } })
+  await tick()
+  t.deepEqual(codes(), ['KOA_SESSION_COOKIE_DOMAIN'])
+  t.regex(heard[0]?.message ?? '', /cookie\.domain example\.com/)
+})
