@@ -1,13 +1,16 @@
-import { hash, randomBytes } from 'node:crypto'
+import { hash, randomBytes, randomFillSync } from 'node:crypto'
 
 /** A session id: 256 bits from the system's CSPRNG as 43 base64url characters (RFC 4648, section 5). */
 export const newId = (): string => randomBytes(32).toString('base64url')
 
-const prefix = randomBytes(12).toString('base64url')
-let count = 0
+const filled = Buffer.alloc(12)
 
-/** A name no other state of a session has: 96 random bits for this process, and a number. */
-export const newVersion = (): string => `${prefix}.${(count++).toString(36)}`
+/**
+ * A name that no other state of a session has. Nothing of it is drawn ahead, because clones of a start-up snapshot or of a
+ * virtual machine would go on with the same names. The clock tells clones apart whose generators are still the same.
+ */
+export const newVersion = (): string =>
+  `${randomFillSync(filled).toString('base64url')}.${process.hrtime.bigint().toString(36)}`
 
 export const isId = (value: unknown): value is string => typeof value === 'string' && /^[\w-]{43}$/.test(value)
 
