@@ -5,12 +5,13 @@ import { isLive } from './ledger.js'
 import { type Live, live } from './record.js'
 import type { Runtime } from './runtime.js'
 import type { Visit } from './visit.js'
+import { warnOnce } from './warn-once.js'
 
 /** Messages for a later request, each delivered once. */
 export interface Flash {
   /**
-   * Take everything that earlier requests queued, oldest first. It is claimed in the store before this resolves, so of any
-   * number of parallel requests one gets it. `[]`, without a call of the store, when nothing waits.
+   * Take everything that earlier requests queued, oldest first. Awaiting it claims the messages in the store, so of any
+   * number of parallel requests one gets them. `[]`, without a call of the store, when nothing waits.
    */
   <Message = unknown>(): Promise<Message[]>
   /** Queue `{ type, message }` for a later request. */
@@ -25,14 +26,82 @@ const capacity = 50
 /** A message as it waits: which request queued it (a request is never given its own), and its value. */
 type Message = readonly [tag: string, value: unknown]
 
+/** What connect-flash calls the kinds of messages it is asked for. */
+const kinds = new Set(['info', 'error', 'errors', 'success', 'warning', 'warn', 'danger', 'notice', 'alert', 'message'])
+
 export function flashOf(visit: Visit): Flash {
   // A rest parameter, because `flash(undefined)` queues and `flash()` takes.
   const flash = (...values: unknown[]): unknown => {
     if (values.length === 0) return visit.takeFlash()
-    visit.queueFlash(values.length === 1 ? values[0] : { type: values[0], message: values[1] })
+    const [first, second] = values
+    if (values.length > 2) {
+      throw new TypeError(
+        `ctx.flash takes a value, or a type and a message, got ${values.length} arguments; format the message yourself`,
+      )
+    }
+    if (values.length === 1 && typeof first === 'string' && kinds.has(first)) {
+      warnOnce(
+        'KOA_SESSION_FLASH',
+        `ctx.flash('${first}') queues the text '${first}'; to read messages of that type: (await ctx.flash()).filter(({ type }) => type === '${first}')`,
+      )
+    }
+    visit.queueFlash(values.length === 1 ? first : { type: first, message: second })
     return undefined
   }
   return flash as Flash
+}
+
+/**
+ * The promise that `ctx.flash()` returns. It claims the messages when it is awaited: a forgotten `await` loses none, and
+ * whoever shows the promise itself gets an error.
+ */
+export class FlashMessages implements Promise<unknown[]> {
+  readonly #claim: () => Promise<unknown[]>
+  #claimed: Promise<unknown[]> | undefined
+
+  constructor(claim: () => Promise<unknown[]>) {
+    this.#claim = claim
+  }
+
+  then<R = unknown[], E = never>(
+    onFulfilled?: ((messages: unknown[]) => R | PromiseLike<R>) | null,
+    onRejected?: ((reason: unknown) => E | PromiseLike<E>) | null,
+  ): Promise<R | E> {
+    this.#claimed ??= this.#claim()
+    return this.#claimed.then(onFulfilled, onRejected)
+  }
+
+  catch<E = never>(onRejected?: ((reason: unknown) => E | PromiseLike<E>) | null): Promise<unknown[] | E> {
+    return this.then(null, onRejected)
+  }
+
+  finally(onFinally?: (() => void) | null): Promise<unknown[]> {
+    return this.then().finally(onFinally)
+  }
+
+  get [Symbol.toStringTag](): string {
+    return 'Promise'
+  }
+
+  get length(): never {
+    return notAwaited()
+  }
+
+  [Symbol.iterator](): never {
+    return notAwaited()
+  }
+
+  toJSON(): never {
+    return notAwaited()
+  }
+
+  toString(): never {
+    return notAwaited()
+  }
+}
+
+function notAwaited(): never {
+  throw new TypeError('ctx.flash() returns a promise: await ctx.flash()')
 }
 
 /** Encoded when it is queued: what cannot be stored fails in the line that queues it, and later changes do not count. */

@@ -3,7 +3,7 @@ import { commit, type How } from './commit.js'
 import { type Ending, Endings } from './endings.js'
 import { Entry } from './entry.js'
 import { isSessionError, SessionError } from './errors.js'
-import { encodedMessage, take } from './flash.js'
+import { encodedMessage, FlashMessages, take } from './flash.js'
 import { newVersion } from './id.js'
 import { Operation } from './operation.js'
 import { type Live, undecodable } from './record.js'
@@ -110,8 +110,10 @@ export class Visit {
     this.opened = true
     if (this.entry.known?.flashWaits) this.open()
     const { entry } = this
-    if (!entry.known?.flashWaits || entry.lost) return Promise.resolve([])
-    return this.#operate(() => take(this.runtime, entry, this.tag, this.runtime.store.deadline()))
+    return new FlashMessages(() => {
+      if (!entry.known?.flashWaits || entry.lost) return Promise.resolve([])
+      return this.#operate(() => take(this.runtime, entry, this.tag, this.runtime.store.deadline()))
+    })
   }
 
   save(entry: Entry, how: Omit<How, 'deadline'>, callback?: SessionCallback): Promise<boolean> {

@@ -387,3 +387,78 @@ test('A rotation that is overtaken by a taker does not deliver again', async t =
   t.deepEqual(delivered, ['one'])
   t.deepEqual(await taken(browser), [])
 })
+
+test('A forgotten await on ctx.flash() fails at once where the promise is shown, and the messages stay', async t => {
+  const mistakes: Record<string, (messages: any) => unknown> = {
+    '/json': messages => JSON.stringify({ messages }),
+    '/template': messages => `<p>${messages}</p>`,
+    '/concatenated': messages => `messages: ` + messages,
+    '/loop': messages => [...messages],
+    '/length': messages => messages.length > 0,
+  }
+  const handlers = Object.entries(mistakes).map(([path, mistake]): [string, Handler] => [
+    path,
+    ctx => {
+      t.throws(() => mistake(ctx.flash()), { instanceOf: TypeError, message: /await ctx\.flash\(\)/ })
+      ctx.flash() // Neither awaited nor shown.
+    },
+  ])
+  const { client, errors } = await site(t, { ...Object.fromEntries(handlers), '/queue': queue('one'), '/take': take })
+  const browser = client()
+  await browser.get('/queue')
+  for (const path of Object.keys(mistakes)) await browser.get(path)
+  t.deepEqual(await taken(browser), ['one'])
+  t.deepEqual(errors, [])
+})
+
+test('A page that shows ctx.flash() without await is a 500 that says so, and the messages stay', async t => {
+  const { client, errors } = await site(t, {
+    '/queue': queue('one'),
+    '/page': (ctx, next) => {
+      ctx.body = { messages: ctx.flash() }
+      return next()
+    },
+    '/take': take,
+  })
+  const browser = client()
+  await browser.get('/queue')
+  t.is((await browser.get('/page')).status, 500)
+  t.regex(errors[0]?.message ?? '', /await ctx\.flash\(\)/)
+  t.deepEqual(await taken(browser), ['one'])
+})
+
+test('What ctx.flash() returns is a promise in every way: then, catch, finally, Promise.all, awaited twice', async t => {
+  const { client } = await site(t, {
+    '/queue': queue('one'),
+    '/then': ctx => ctx.flash().then((messages: unknown[]) => messages),
+    '/catch': ctx => ctx.flash().catch(() => 'failed'),
+    '/finally': ctx => ctx.flash().finally(() => {}),
+    '/all': async ctx => (await Promise.all([ctx.flash()]))[0],
+    '/twice': async ctx => {
+      const messages = ctx.flash()
+      await messages
+      return messages
+    },
+  })
+  const browser = client()
+  for (const path of ['/then', '/catch', '/finally', '/all', '/twice']) {
+    await browser.get('/queue')
+    t.deepEqual((await browser.get(path)).json, ['one'], path)
+  }
+})
+
+test('More than a type and a message are refused, and nothing is queued', async t => {
+  const { client } = await site(t, {
+    '/queue': ctx => {
+      const flash = ctx.flash as (...values: unknown[]) => void
+      t.throws(() => flash('info', 'Hello %s', 'Ada'), {
+        instanceOf: TypeError,
+        message: /a value, or a type and a message, got 3/,
+      })
+    },
+    '/take': take,
+  })
+  const browser = client()
+  await browser.get('/queue')
+  t.deepEqual(await taken(browser), [])
+})

@@ -129,3 +129,23 @@ test('one warning of a cookie.domain that does not match the host', async t => {
   t.deepEqual(codes(), ['KOA_SESSION_COOKIE_DOMAIN'])
   t.regex(heard[0]?.message ?? '', /cookie\.domain example\.com/)
 })
+
+test("one warning of ctx.flash('info'), which connect-flash would answer with messages", async t => {
+  const { heard, codes, tick } = listenToWarnings(t)
+  const flashes: Record<string, Handler> = {
+    '/text': ctx => ctx.flash('Saved'),
+    '/typed': ctx => ctx.flash('info', 'Saved'),
+    '/connect': ctx => ctx.flash('info'),
+    '/take': ctx => ctx.flash(),
+  }
+  const { client } = await site(t, flashes)
+  const browser = client()
+  for (const path of ['/text', '/typed', '/take']) await browser.get(path)
+  await tick()
+  t.deepEqual(heard, [])
+  for (const path of ['/connect', '/connect']) await browser.get(path)
+  await tick()
+  t.deepEqual(codes(), ['KOA_SESSION_FLASH'])
+  t.regex(heard[0]?.message ?? '', /await ctx\.flash\(\)/)
+  t.deepEqual((await browser.get('/take')).json, ['info', 'info'], 'it is queued all the same')
+})
