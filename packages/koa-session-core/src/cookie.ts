@@ -1,7 +1,8 @@
 import type { IncomingMessage } from 'node:http'
 import type { Context } from 'koa'
+import { OptionCheck } from './check.js'
 import { adviseOnCookie } from './cookie-advice.js'
-import { checkNames, show } from './options.js'
+import { cookieHints } from './other-libraries.js'
 import type { MaxAge } from './record.js'
 
 /** How a session id travels between client and server. */
@@ -48,17 +49,20 @@ export interface CookieTransport extends Transport {
   readonly names: readonly string[]
 }
 
-const known = new Set(['name', 'path', 'domain', 'httpOnly', 'secure', 'sameSite', 'partitioned', 'priority'])
+const optionNames = {
+  known: ['name', 'path', 'domain', 'httpOnly', 'secure', 'sameSite', 'partitioned', 'priority'],
+  hints: cookieHints,
+}
 /** A token of RFC 9110, section 5.6.2. */
 const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 
-export function cookieTransport(options: CookieOptions = {}): CookieTransport {
-  checkNames('session(): option cookie', options, known)
+/** What is wrong with `options` is left with `checked`. */
+export function cookieTransport(options: CookieOptions = {}, checked = new OptionCheck('session()')): CookieTransport {
+  checked.names(options, optionNames, 'cookie')
   const { name, path = '/', domain, httpOnly = true, secure = 'auto', sameSite = 'lax', partitioned = false } = options
   const { priority } = options
-  const check = (option: string, rule: string, value: unknown, good: boolean) => {
-    if (!good) throw new TypeError(`session(): option cookie.${option} ${rule}, got ${show(value)}`)
-  }
+  const check = (option: string, rule: string, value: unknown, good: boolean) =>
+    checked.that(`cookie.${option}`, good, rule, value)
   const isText = (value: unknown, pattern: RegExp) => typeof value === 'string' && pattern.test(value)
   check(
     'name',
@@ -80,10 +84,12 @@ export function cookieTransport(options: CookieOptions = {}): CookieTransport {
   )
   check('secure', "must be true with cookie.sameSite 'none'", secure, sameSite !== 'none' || secure === true)
   check('secure', 'must not be false with cookie.partitioned', secure, !partitioned || secure !== false)
-  const prefix = /^__(host|secure)-/i.exec(name ?? '')?.[1]?.toLowerCase()
-  check('secure', `must be true with the name ${name}`, secure, prefix === undefined || secure === true)
-  check('path', `must be / with the name ${name}`, path, prefix !== 'host' || path === '/')
-  check('domain', `must be absent with the name ${name}`, domain, prefix !== 'host' || domain === undefined)
+  const [, match] = (typeof name === 'string' && /^__(host|secure)-/i.exec(name)) || []
+  const prefix = match?.toLowerCase()
+  const rest = prefix === undefined ? '' : ` with the name ${String(name)}`
+  check('secure', `must be true${rest}`, secure, prefix === undefined || secure === true)
+  check('path', `must be /${rest}`, path, prefix !== 'host' || path === '/')
+  check('domain', `must be absent${rest}`, domain, prefix !== 'host' || domain === undefined)
 
   const hasPrefix = name === undefined && path === '/' && domain === undefined && secure !== false
   const secureName = name ?? (hasPrefix ? '__Host-sid' : 'sid')
@@ -146,11 +152,11 @@ function valueUnder(header: string, name: string): string | undefined {
 
 /** The id in a header, for clients without cookies: the response sets it, the client sends it back. Empty: forget it. */
 export function headerTransport(options: { readonly name: string }): Transport {
-  checkNames('headerTransport()', options, new Set(['name']))
+  const check = new OptionCheck('headerTransport()')
+  check.names(options, { known: ['name'] })
   const { name } = options
-  if (typeof name !== 'string' || !token.test(name)) {
-    throw new TypeError(`headerTransport(): option name must be a header name, got ${show(name)}`)
-  }
+  check.that('name', typeof name === 'string' && token.test(name), 'must be a header name', name)
+  check.end()
   return {
     vary: name,
     read(req) {

@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
-import { inspect } from 'node:util'
 import { BoundedCall } from './bounded-call.js'
+import { isWhole, OptionCheck } from './check.js'
 import type { EnumerableStore, SessionRecord, StoreCall, SweepableStore } from './store.js'
 
 export interface MemoryStoreOptions {
@@ -167,15 +167,11 @@ export function memoryStore(options: MemoryStoreOptions = {}): SweepableStore & 
 }
 
 function checkedMaxSessions(options: MemoryStoreOptions): number {
-  if (typeof options !== 'object' || options === null) {
-    throw new TypeError(`memoryStore: options must be an object, got ${inspect(options)}`)
-  }
-  const { maxSessions = 100_000, ...unknown } = options
-  for (const [name, value] of Object.entries(unknown)) {
-    throw new TypeError(`memoryStore: unknown option ${name} (the only one is maxSessions), got ${inspect(value)}`)
-  }
-  if (!Number.isSafeInteger(maxSessions) || maxSessions < 1) {
-    throw new TypeError(`memoryStore: maxSessions must be a positive integer, got ${inspect(maxSessions)}`)
-  }
+  const check = new OptionCheck('memoryStore()')
+  check.names(options, { known: ['maxSessions'], hints: { max: 'maxSessions', maxsize: 'maxSessions' } })
+  const { maxSessions = 100_000 } = options
+  const isCount = isWhole(maxSessions, 1, Number.MAX_SAFE_INTEGER)
+  check.that('maxSessions', isCount, 'must be a whole number from 1 on', maxSessions)
+  check.end()
   return maxSessions
 }

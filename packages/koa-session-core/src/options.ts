@@ -1,12 +1,15 @@
 import type { Context } from 'koa'
+import { isWhole, OptionCheck, show } from './check.js'
 import { type Codec, jsonCodec } from './codec.js'
 import { type CookieOptions, cookieTransport, type Transport } from './cookie.js'
 import { encryption, noSeal, type Seal } from './encryption.js'
 import { sha256 } from './id.js'
 import { memoryStore } from './memory-store.js'
+import { sessionHints } from './other-libraries.js'
 import type { MaxAge } from './record.js'
 import type { SessionData } from './session.js'
 import type { Store } from './store.js'
+import { warnOnce } from './warn-once.js'
 
 /** All times are milliseconds. */
 export interface SessionOptions {
@@ -111,10 +114,23 @@ export interface ResolvedOptions {
   readonly onError: ((error: Error, ctx?: Context) => void) | undefined
 }
 
-const names = new Set([
-  ...['store', 'cookie', 'idleTimeout', 'absoluteTimeout', 'touchInterval', 'maxAge', 'subject', 'transport', 'codec'],
-  ...['encryptionKeys', 'storeTimeout', 'storeFailure', 'maxBytes', 'sweepInterval', 'onError'],
-])
+const names = {
+  known: [
+    ...[
+      'store',
+      'cookie',
+      'idleTimeout',
+      'absoluteTimeout',
+      'touchInterval',
+      'maxAge',
+      'subject',
+      'transport',
+      'codec',
+    ],
+    ...['encryptionKeys', 'storeTimeout', 'storeFailure', 'maxBytes', 'sweepInterval', 'onError'],
+  ],
+  hints: sessionHints,
+}
 
 const headerNames = /^[\w!#$%&'*+.^`|~-]+( *, *[\w!#$%&'*+.^`|~-]+)*$/
 
@@ -124,55 +140,101 @@ const longest = 1e13
 const longestTimer = 2 ** 31 - 1
 
 export function resolveOptions(options: SessionOptions): ResolvedOptions {
-  checkNames('session()', options, names)
+  refuseOthers(options)
+  const check = new OptionCheck('session()')
+  check.names(options, names)
   const { idleTimeout = 3_600_000, absoluteTimeout = 86_400_000, maxAge = 'session', storeTimeout = 5_000 } = options
   const { storeFailure = 'reject', maxBytes = 1_048_576, sweepInterval = 300_000 } = options
   const { store, codec, encryptionKeys, subject, transport, onError } = options
-  time('idleTimeout', idleTimeout, 1, longest)
-  if (absoluteTimeout !== Number.POSITIVE_INFINITY) time('absoluteTimeout', absoluteTimeout, 1, longest, ' or Infinity')
-  const { touchInterval = Math.min(Math.floor(idleTimeout / 10), 60_000) } = options
-  time('touchInterval', touchInterval, 0, longest)
-  if (touchInterval >= idleTimeout) fail('touchInterval', 'must be less than idleTimeout', touchInterval)
-  checkMaxAge('session(): option maxAge', maxAge)
-  if (storeFailure !== 'reject' && storeFailure !== 'anonymous') {
-    fail('storeFailure', "must be 'reject' or 'anonymous'", storeFailure)
-  }
+  const whole = (name: string, value: unknown, least: number, most: number, also = '', unit = 'milliseconds') =>
+    check.that(
+      name,
+      isWhole(value, least, most),
+      `must be a whole number of ${unit} from ${least} to ${most}${also}`,
+      value,
+    )
+  whole('idleTimeout', idleTimeout, 1, longest)
+  if (absoluteTimeout !== Number.POSITIVE_INFINITY)
+    whole('absoluteTimeout', absoluteTimeout, 1, longest, ' or Infinity')
+  const { touchInterval = isTerm(idleTimeout) ? Math.min(Math.floor(idleTimeout / 10), 60_000) : 0 } = options
+  whole('touchInterval', touchInterval, 0, longest)
+  const isLess = !(isTerm(touchInterval) && isTerm(idleTimeout)) || touchInterval < idleTimeout
+  check.that('touchInterval', isLess, 'must be less than idleTimeout', touchInterval)
+  check.that('maxAge', isMaxAge(maxAge), maxAgeRule, maxAge)
+  whole('storeTimeout', storeTimeout, 1, longestTimer)
+  whole('maxBytes', maxBytes, 1, Number.MAX_SAFE_INTEGER, '', 'bytes')
+  whole('sweepInterval', sweepInterval, 0, longestTimer)
+  const isKnown = storeFailure === 'reject' || storeFailure === 'anonymous'
+  check.that('storeFailure', isKnown, "must be 'reject' or 'anonymous'", storeFailure)
   for (const [name, value] of Object.entries({ subject, onError })) {
-    if (value !== undefined && typeof value !== 'function') fail(name, 'must be a function', value)
+    check.that(name, value === undefined || typeof value === 'function', 'must be a function', value)
   }
-  if (store !== undefined) {
-    const abilities = ['sweep', 'keys'].filter(ability => ability in Object(store))
-    methods('store', store, ['read', 'write', 'touch', 'destroy', 'close', ...abilities])
-    if (typeof store.name !== 'string') fail('store', 'must have a name', store)
-  }
-  if (codec !== undefined) methods('codec', codec, ['stringify', 'parse'])
+  if (store !== undefined) checkStore(check, store)
+  if (codec !== undefined) check.methods('codec', codec, ['stringify', 'parse'])
   if (transport !== undefined) {
-    methods('transport', transport, ['read', 'write'])
-    const vary: unknown = transport.vary
-    if (vary !== undefined && !(typeof vary === 'string' && headerNames.test(vary))) {
-      fail('transport', 'must have as vary, if any, header names separated by commas', vary)
+    check.methods('transport', transport, ['read', 'write'])
+    const vary: unknown = Object(transport).vary
+    const isVary = vary === undefined || (typeof vary === 'string' && headerNames.test(vary))
+    check.that('transport', isVary, 'must have as vary, if any, header names separated by commas', vary)
+    if (options.cookie !== undefined) {
+      check.fault('cookie', 'has no effect beside transport: give one of the two')
     }
   }
-  if (transport !== undefined && options.cookie !== undefined) {
-    fail('cookie', 'has no effect beside transport: give one of the two', options.cookie)
+  if (encryptionKeys !== undefined && !areKeys(encryptionKeys)) {
+    const rule = 'must be an array of keys, each 32 bytes or a passphrase of 32 or more characters'
+    check.fault('encryptionKeys', `${rule} (the value is not shown)`)
   }
+  const carrier = transport ?? cookieTransport(options.cookie, check)
+  check.end()
+  warnOfShortTimes({ maxAge, idleTimeout, absoluteTimeout })
   return {
     store: store ?? memoryStore(),
     isDefaultStore: store === undefined,
-    transport: transport ?? cookieTransport(options.cookie),
+    transport: carrier,
     idleTimeout,
     absoluteTimeout,
     touchInterval,
     maxAge,
     subjectOf: subject && hashed(subject),
     codec: codec ?? jsonCodec(),
-    seal: encryptionKeys === undefined ? noSeal : encryption(checkedKeys(encryptionKeys)),
-    storeTimeout: time('storeTimeout', storeTimeout, 1, longestTimer),
+    seal: encryptionKeys === undefined ? noSeal : encryption(encryptionKeys),
+    storeTimeout,
     storeFailure,
-    maxBytes: time('maxBytes', maxBytes, 1, Number.MAX_SAFE_INTEGER, '', 'bytes'),
-    sweepInterval: time('sweepInterval', sweepInterval, 0, longestTimer),
+    maxBytes,
+    sweepInterval,
     onError,
   }
+}
+
+/** What people give to `session` out of habit from elsewhere. */
+function refuseOthers(options: object): void {
+  const has = (...members: string[]) => members.every(member => member in Object(options))
+  const got = has('req', 'res', 'app')
+    ? 'a Koa context: session makes the middleware, so call it: app.use(session())'
+    : has('use', 'callback', 'middleware')
+      ? 'a Koa app: write app.use(session())'
+      : has('read', 'write', 'destroy') && 'a store: write session({ store })'
+  if (got) throw new TypeError(`session() takes an object of options, got ${got}`)
+}
+
+function checkStore(check: OptionCheck, store: Store): void {
+  const given: object = Object(store)
+  const abilities = ['sweep', 'keys'].filter(ability => ability in given)
+  const others: readonly [member: string, advice: string][] = [
+    ['call', 'a client goes into a store: redisStore({ client })'],
+    ['getConnection', 'a pool goes into a store: mysqlStore({ pool })'],
+    ['connect', 'a pool goes into a store: postgresStore({ pool })'],
+    ['findOne', 'a collection goes into a store: mongoStore({ collection })'],
+    ['get', 'stores of other libraries, with get and set, do not fit: take one of koa-session-store-*'],
+  ]
+  const advice =
+    typeof store === 'string'
+      ? 'a URL goes into a store: redisStore({ url })'
+      : typeof store === 'object'
+        ? others.find(([member]) => member in given)?.[1]
+        : undefined
+  const isComplete = check.methods('store', store, ['read', 'write', 'touch', 'destroy', 'close', ...abilities], advice)
+  check.secret('store', !isComplete || typeof store.name === 'string', 'must have a name', store)
 }
 
 function hashed(subject: (data: SessionData) => string | undefined): (data: SessionData) => string | undefined {
@@ -185,55 +247,27 @@ function hashed(subject: (data: SessionData) => string | undefined): (data: Sess
   }
 }
 
-function checkedKeys(keys: readonly (string | Uint8Array)[]): readonly (string | Uint8Array)[] {
+function areKeys(keys: unknown): boolean {
   const good = (key: unknown) =>
     (key instanceof Uint8Array && key.length === 32) || (typeof key === 'string' && key.length >= 32)
   // A copy, because `every` passes over the holes of a sparse array.
-  if (Array.isArray(keys) && keys.length > 0 && [...keys].every(good)) return keys
-  const rule = 'must be an array of keys, each 32 bytes or a passphrase of 32 or more characters'
-  throw new TypeError(`session(): option encryptionKeys ${rule} (the value is not shown)`)
+  return Array.isArray(keys) && keys.length > 0 && [...keys].every(good)
 }
+
+const maxAgeRule = `must be 'session' or a whole number of milliseconds from 1 to ${longest}`
+const isTerm = (value: unknown): boolean => isWhole(value, 1, longest)
+const isMaxAge = (value: unknown): boolean => value === 'session' || isTerm(value)
 
 export function checkMaxAge(name: string, value: unknown): void {
-  if (value === 'session' || isWhole(value, 1, longest)) return
-  throw new TypeError(
-    `${name} must be 'session' or a whole number of milliseconds from 1 to ${longest}, got ${show(value)}`,
-  )
+  if (!isMaxAge(value)) throw new TypeError(`${name} ${maxAgeRule}, got ${show(value)}`)
+  warnOfShortTimes({ [name]: value })
 }
 
-export function checkNames(where: string, options: unknown, known: ReadonlySet<string>): void {
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw new TypeError(`${where} takes an object of options, got ${show(options)}`)
+/** Anybody who gives seconds means minutes at least. */
+function warnOfShortTimes(times: Record<string, unknown>): void {
+  for (const [name, value] of Object.entries(times)) {
+    if (typeof value !== 'number' || value >= 60_000) continue
+    const message = `${name} is ${value}, less than a minute: times are milliseconds, and a minute is 60_000`
+    warnOnce('KOA_SESSION_SHORT_TIME', message, name)
   }
-  for (const [name, value] of Object.entries(options)) {
-    if (known.has(name)) continue
-    const shown = /key|secret|pass/i.test(name) ? '' : `, got ${show(value)}`
-    throw new TypeError(`${where} has no option ${name}${shown}; it has ${[...known].join(', ')}`)
-  }
-}
-
-function time(name: string, value: unknown, least: number, most: number, also = '', unit = 'milliseconds'): number {
-  if (isWhole(value, least, most)) return value
-  return fail(name, `must be a whole number of ${unit} from ${least} to ${most}${also}`, value)
-}
-
-const isWhole = (value: unknown, least: number, most: number): value is number =>
-  Number.isInteger(value) && (value as number) >= least && (value as number) <= most
-
-function methods(name: string, value: unknown, required: readonly string[]): void {
-  for (const method of required) {
-    if (typeof (value as Record<string, unknown> | null)?.[method] === 'function') continue
-    fail(name, `must have the methods ${required.join(', ')}, ${method} is missing`, value)
-  }
-}
-
-function fail(name: string, rule: string, value: unknown): never {
-  throw new TypeError(`session(): option ${name} ${rule}, got ${show(value)}`)
-}
-
-/** A value for an error message, short. */
-export function show(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value.length > 50 ? `${value.slice(0, 50)}…` : value)
-  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object'
-  return typeof value === 'function' ? 'a function' : String(value)
 }

@@ -1,4 +1,4 @@
-import { inspect } from 'node:util'
+import { OptionCheck } from './check.js'
 import { abortCases } from './testkit/abort.js'
 import { conditionCases } from './testkit/conditions.js'
 import { enumerationCases } from './testkit/enumeration.js'
@@ -60,15 +60,23 @@ const cases: readonly Case[] = [
  * @example
  * for (const { title, run } of conformanceCases({ create, capabilities: ['keys'] })) test(title, run)
  */
-export function conformanceCases({ create, capabilities, seed }: ConformanceOptions): ConformanceCase[] {
-  if (typeof create !== 'function') {
-    throw new TypeError(`conformanceCases: create must be a function, got ${inspect(create)}`)
-  }
-  for (const capability of capabilities) {
-    if (known.includes(capability)) continue
-    throw new TypeError(`conformanceCases: a capability must be one of ${known.join(', ')}, got ${inspect(capability)}`)
-  }
+export function conformanceCases(options: ConformanceOptions): ConformanceCase[] {
+  const { create, capabilities, seed } = checked(options)
   return cases
     .filter(({ needs }) => needs === undefined || capabilities.includes(needs))
     .map(({ title, run }) => ({ title, run: () => World.with({ create, capabilities, seed }, run) }))
+}
+
+function checked(options: ConformanceOptions): ConformanceOptions {
+  const check = new OptionCheck('conformanceCases()')
+  check.names(options, { known: ['create', 'capabilities', 'seed'] })
+  const { create, capabilities, seed } = options
+  const wrong: unknown = Array.isArray(capabilities)
+    ? capabilities.find(one => !known.includes(one))
+    : (capabilities ?? null)
+  check.that('create', typeof create === 'function', 'must be a function', create)
+  check.that('capabilities', wrong === undefined, `must be an array of no others than ${known.join(', ')}`, wrong)
+  check.that('seed', seed === undefined || typeof seed === 'string', 'must be a string', seed)
+  check.end()
+  return options
 }

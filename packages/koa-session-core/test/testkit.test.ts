@@ -144,11 +144,23 @@ test('the same seed plans the same calls, and a failure prints it with the histo
 test('wrong options of conformanceCases are a TypeError naming option, rule and value', t => {
   t.throws(() => conformanceCases({ create: 5, capabilities: [] } as unknown as ConformanceOptions), {
     instanceOf: TypeError,
-    message: 'conformanceCases: create must be a function, got 5',
+    message: 'conformanceCases(): option create must be a function, got 5',
   })
   const capabilities = ['key'] as unknown as Capability[]
   t.throws(() => conformanceCases({ create: () => memoryStore(), capabilities }), {
     instanceOf: TypeError,
-    message: "conformanceCases: a capability must be one of sweep, keys, shared, got 'key'",
+    message:
+      'conformanceCases(): option capabilities must be an array of no others than sweep, keys, shared, got "key"',
   })
+  for (const given of [undefined, null, 'keys', { length: 0 }]) {
+    const options = { create: () => memoryStore(), capabilities: given } as unknown as ConformanceOptions
+    t.throws(() => conformanceCases(options), { instanceOf: TypeError, message: /^conformanceCases\(\): option capab/ })
+  }
+  t.throws(
+    () => conformanceCases({ create: () => memoryStore(), capabilities: [], sed: 'abc' } as ConformanceOptions),
+    {
+      instanceOf: TypeError,
+      message: 'conformanceCases(): option sed is unknown: did you mean seed?',
+    },
+  )
 })

@@ -1,10 +1,10 @@
 import { inspect } from 'node:util'
 import type { EnumerableStore, SweepableStore } from 'koa-session-core'
+import { untilAborted } from 'koa-session-core/store'
 import { type MongoCollection, OwnClient } from './client.js'
 import { type SessionDocument, toDate, toRecord } from './document.js'
 import { createIndexes } from './indexes.js'
 import { reading, writing } from './operation.js'
-import { untilAborted } from './until-aborted.js'
 import { write } from './write.js'
 
 export type MongoStoreOptions =

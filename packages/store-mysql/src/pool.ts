@@ -1,5 +1,5 @@
+import { untilAborted } from 'koa-session-core/store'
 import { createPool, type Pool } from 'mysql2'
-import { untilAborted } from './until-aborted.js'
 
 /** What the store needs of a pool: the `Pool` of mysql2/promise has it, and that of mysql2 gives it. */
 export type MysqlPool = MysqlPromisePool | MysqlCallbackPool

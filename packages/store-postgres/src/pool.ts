@@ -1,5 +1,5 @@
+import { untilAborted } from 'koa-session-core/store'
 import pg from 'pg'
-import { untilAborted } from './until-aborted.js'
 
 /** What the store needs of a pool: pg's `Pool` has it. */
 export interface PostgresPool {

@@ -1,9 +1,9 @@
 import { inspect } from 'node:util'
 import type { EnumerableStore } from 'koa-session-core'
+import { untilAborted } from 'koa-session-core/store'
 import { OwnClient, type RedisClient } from './client.js'
 import { scanKeys } from './scan.js'
 import { addToIndex, isRecordLive, readIndex, readRecord, touchRecord, writeRecord } from './scripts.js'
-import { untilAborted } from './until-aborted.js'
 
 export type RedisStoreOptions = {
   /**

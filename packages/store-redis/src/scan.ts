@@ -1,5 +1,5 @@
+import { untilAborted } from 'koa-session-core/store'
 import type { RedisClient } from './client.js'
-import { untilAborted } from './until-aborted.js'
 
 /** The keys of all records under `prefix`, live or not, some perhaps more than once. */
 export async function* scanKeys(

@@ -1,0 +1,151 @@
+/** What is known of the options of one function. */
+export interface OptionNames {
+  /** The options there are. */
+  readonly known: readonly string[]
+  /**
+   * What to do about others, by their names in lower case and without `_` and `-`: the name of the option that is meant, or
+   * a sentence.
+   */
+  readonly hints?: Readonly<Record<string, string>>
+}
+
+/**
+ * Checks the options of one call. `end` throws one `TypeError` that names everything that is wrong with them:
+ * `redisStore(): option prefix must be a non-empty string, got ""`. No message shows a value that may be a secret.
+ */
+export class OptionCheck {
+  readonly #where: string
+  readonly #faults: string[] = []
+
+  /** `where` is the function as an app calls it, such as `redisStore()`. */
+  constructor(where: string) {
+    this.#where = where
+  }
+
+  /** All names in `options` must be known. Throws at once if it is no object. `group` is the option that holds them. */
+  names(options: unknown, { known, hints = {} }: OptionNames, group?: string): void {
+    if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+      const instead = known.includes('url') && typeof options === 'string' ? '; did you mean { url }?' : ''
+      const rule = `takes an object of options, got ${group === undefined ? kindOf(options) : show(options)}${instead}`
+      if (group === undefined) throw new TypeError(`${this.#where} ${rule}`)
+      this.fault(group, rule)
+      throw this.#error()
+    }
+    let isListed = false
+    for (const name of Object.keys(options).filter(one => !known.includes(one))) {
+      const whose = group === undefined ? '' : `${group}.`
+      const hint = hintFor(name, known, hints, whose)
+      // What looks like no name may be a secret in the wrong place.
+      const isName = (hint === undefined ? /^[A-Za-z_$]{1,40}$/ : /^[\w$-]{1,40}$/).test(name)
+      const named = whose + (isName ? name : '(name not shown)')
+      const listed = isListed ? '' : `; the options are ${known.map(one => whose + one).join(', ')}`
+      if (hint === undefined) isListed = true
+      this.fault(named, `is unknown${hint === undefined ? listed : `: ${hint}`}`)
+    }
+  }
+
+  /** `option` is wrong. */
+  fault(option: string, rule: string): void {
+    this.#faults.push(`option ${option} ${rule}`)
+  }
+
+  /** `option` is wrong unless `good`. The value is shown if it is a number, a boolean or a short string. */
+  that(option: string, good: boolean, rule: string, value: unknown): void {
+    if (!good) this.fault(option, `${rule}, got ${show(value)}`)
+  }
+
+  /** The same for a URL, a client, a key: of the value only its type is shown. */
+  secret(option: string, good: boolean, rule: string, value: unknown): void {
+    if (!good) this.fault(option, `${rule}, got ${kindOf(value)}`)
+  }
+
+  /** `value` must be an object with these methods: whether it is. */
+  methods(option: string, value: unknown, required: readonly string[], advice?: string): boolean {
+    const missing = required.find(method => typeof Object(value)[method] !== 'function')
+    if (missing === undefined) return true
+    const rule = `must have the methods ${required.join(', ')}, ${missing} is missing`
+    const name = typeof value === 'function' && isIdentifier(value.name) ? value.name : undefined
+    const call = name === undefined ? undefined : `if it makes one, call it: ${option}: ${name}()`
+    const more = advice ?? call
+    this.fault(option, `${rule}, got ${kindOf(value)}${more === undefined ? '' : `; ${more}`}`)
+    return false
+  }
+
+  /** Exactly one of two options must be there. */
+  either(options: object, one: string, other: string): void {
+    const given = [one, other].filter(name => (options as Record<string, unknown>)[name] !== undefined)
+    if (given.length === 1) return
+    this.fault(one, `or option ${other} must be given, got ${given.length === 2 ? 'both' : 'neither'}`)
+  }
+
+  /** Throws if anything was wrong. */
+  end(): void {
+    if (this.#faults.length > 0) throw this.#error()
+  }
+
+  #error(): TypeError {
+    return new TypeError(`${this.#where}: ${this.#faults.join('\n  ')}`)
+  }
+}
+
+export const isWhole = (value: unknown, least: number, most: number): value is number =>
+  Number.isInteger(value) && (value as number) >= least && (value as number) <= most
+
+/** A value for a message, if it cannot be a secret: a number, a boolean or a short string. Otherwise its type. */
+export function show(value: unknown): string {
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value)
+  const isPlain = typeof value === 'string' && value.length <= 20 && !/:\/\/|@|(?=.{6}).*\d/s.test(value)
+  return isPlain ? JSON.stringify(value) : kindOf(value)
+}
+
+/** The type of a value, or the name of its class. */
+export function kindOf(value: unknown): string {
+  if (value === null || value === undefined) return String(value)
+  if (typeof value !== 'object') return `a ${typeof value}`
+  const name = className(value)
+  if (name === 'Promise') return 'a Promise, which must be awaited first'
+  if (name === 'Array') return 'an array'
+  return name === 'Object' ? 'an object' : `${/^[AEIOU]/i.test(name) ? 'an' : 'a'} ${name}`
+}
+
+function className(value: object): string {
+  try {
+    // Not `value.constructor`, which may be data.
+    const { name } = Object.getPrototypeOf(value).constructor
+    return isIdentifier(name) ? name : 'Object'
+  } catch {
+    return 'Object'
+  }
+}
+
+const isIdentifier = (name: unknown): boolean => typeof name === 'string' && /^[A-Za-z_$][\w$]{0,39}$/.test(name)
+
+function hintFor(
+  name: string,
+  known: readonly string[],
+  hints: Readonly<Record<string, string>>,
+  whose: string,
+): string | undefined {
+  const plain = plainName(name)
+  const hint = Object.hasOwn(hints, plain) ? hints[plain] : undefined
+  if (hint !== undefined && !known.includes(hint)) return hint
+  const isClose = (one: string) => distance(plainName(one), plain) <= (one.length > 4 ? 2 : 1)
+  const meant = hint ?? known.find(isClose) ?? (/ur[il]$/.test(plain) && known.includes('url') ? 'url' : undefined)
+  return meant === undefined ? undefined : `did you mean ${whose}${meant}?`
+}
+
+const plainName = (name: string): string => name.slice(0, 40).toLowerCase().replace(/[_-]/g, '')
+
+/** How many characters must be put in, taken out or exchanged to make `a` of `b`. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, n) => n)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const exchanged = (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1)
+      next.push(Math.min(exchanged, (row[j] as number) + 1, (next[j - 1] as number) + 1))
+    }
+    row = next
+  }
+  return row[b.length] as number
+}
