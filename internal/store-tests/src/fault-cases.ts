@@ -20,6 +20,8 @@ export interface FaultOptions {
   readonly open: OpenStore
   /** Nobody else's. The cases break it one after the other, so they must not run at once. */
   readonly server: TestServer
+  /** For cases that restart it and look for what it had acknowledged. @default server */
+  readonly durable?: TestServer
   /** Has the server end the connections of everybody. */
   endConnections?(url: string): Promise<void>
 }
@@ -32,23 +34,25 @@ interface Stage {
 }
 
 /** What a server that is broken, and mended, must not change. */
-export function faultCases({ open, server, endConnections }: FaultOptions): StoreCase[] {
+export function faultCases({ open, server, durable = server, endConnections }: FaultOptions): StoreCase[] {
   /** Runs a case with a store that has a connection through a proxy, and mends everything afterwards. */
-  const staged = (use: (stage: Stage) => Promise<void>) => async () => {
-    const proxy = await faultProxy({ target: server })
-    const world = newWorld()
-    const store = open(proxy.through(server.url), world)
-    try {
-      await store.write(newKey(), newRecord(), null)
-      await use({ store, proxy, world })
-    } finally {
-      if (server.pid === undefined) await server.restart()
-      await server.resume()
-      await proxy.pass()
-      await store.close()
-      await proxy.close()
+  const staged =
+    (use: (stage: Stage) => Promise<void>, target = server) =>
+    async () => {
+      const proxy = await faultProxy({ target })
+      const world = newWorld()
+      const store = open(proxy.through(target.url), world)
+      try {
+        await store.write(newKey(), newRecord(), null)
+        await use({ store, proxy, world })
+      } finally {
+        if (target.pid === undefined) await target.restart()
+        await target.resume()
+        await proxy.pass()
+        await store.close()
+        await proxy.close()
+      }
     }
-  }
 
   const silences = {
     'takes requests and never answers': {
@@ -155,13 +159,13 @@ export function faultCases({ open, server, endConnections }: FaultOptions): Stor
     {
       title: 'idle connections that the server ends never end the process, and the next call works',
       run: staged(async ({ store, proxy, world }) => {
-        const direct = open(server.url, world)
+        const direct = open(durable.url, world)
         const [key, record] = [newKey(), newRecord()]
         await direct.write(key, record, null)
         for (const end of [
           async () => proxy.disconnect(),
-          async () => endConnections?.(server.url),
-          () => server.restart(),
+          async () => endConnections?.(durable.url),
+          () => durable.restart(),
         ]) {
           await end()
           await sleep(100)
@@ -177,25 +181,25 @@ export function faultCases({ open, server, endConnections }: FaultOptions): Stor
           }
         }
         await direct.close()
-      }),
+      }, durable),
     },
 
     {
       title: 'after kill -9 in the middle of a write load every acknowledged write is there, and the load goes on',
       run: staged(async ({ store: other, world }) => {
-        const store = open(server.url, world)
-        const load = writeLoad(store)
+        const store = open(durable.url, world)
+        const load = writeLoad(store, durable.oneWriter ? { writers: 1 } : {})
         await within(30 * soon, load.advance(100), 'there is no load')
-        await server.kill()
+        await durable.kill()
         await sleep(100)
-        await server.restart()
+        await durable.restart()
         load.mark()
         await within(30 * soon, load.advance(100), 'the load does not go on')
         await within(30 * soon, load.stop(), 'calls did not end')
         await load.verify(store)
         await load.verify(other)
         await store.close()
-      }),
+      }, durable),
     },
   ]
 }

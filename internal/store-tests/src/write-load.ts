@@ -2,8 +2,6 @@ import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { newKey, newRecord, type TestedStore } from './tested-store.js'
 
-const writers = 20
-
 /** What a writer knows of one session. */
 interface Line {
   readonly key: string
@@ -32,7 +30,7 @@ export interface WriteLoad {
 }
 
 /** Creates, replaces and destroys sessions side by side. After a call that failed a writer goes on with another. */
-export function writeLoad(store: TestedStore): WriteLoad {
+export function writeLoad(store: TestedStore, { writers = 20 } = {}): WriteLoad {
   const lines: Line[] = []
   let acknowledged = 0
   let failed = 0

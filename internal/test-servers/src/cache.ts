@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isAlive } from './processes.js'
 
-/** Kept between runs: prepared data folders and the virtual environment of SecantusDB. */
+/** Kept between runs: prepared data folders, and what stands in for MongoDB. */
 export const cacheFolder = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'koa-session-test-servers')
 
 /** No task under a lock takes this long: what is older was left by a process whose id another one has now. */

@@ -17,6 +17,8 @@ export interface Engine {
   readonly label: string
   /** The program's full path. */
   readonly command: string
+  /** Takes no more than one writer at a time. */
+  readonly oneWriter?: boolean
   /** Makes the data in `folder`, which is new and private, and says how to run a server on it. */
   prepare(folder: string, port: number): Promise<Launch>
 }
@@ -41,14 +43,24 @@ export interface Recipe {
   packages(): Promise<readonly string[]>
   /** The program on this machine, if it is there. */
   find(): Promise<Engine | undefined>
-  /** Brings it without the system's packages, if there is such a way. */
-  fetch?(): Promise<Engine | undefined>
   /** What asks it to end without waiting for its clients to leave. @default 'SIGTERM' */
   readonly stopSignal?: NodeJS.Signals
-  /** The official image, as a last resort. */
+  /** The official image, where the program is not there. */
   readonly docker: DockerImage
+  /** Programs of somebody else's, where there is no image either; the best first. */
+  readonly standIns?: readonly StandIn[]
   /** How a person gets it. */
   readonly advice: string
+}
+
+/** A program that speaks the protocol of the real one, and does not need the system's packages for itself. */
+export interface StandIn {
+  /** Whether what it acknowledged outlives `kill -9`. */
+  readonly isDurable: boolean
+  /** Debian packages that are missing to set it up. */
+  packages(): Promise<readonly string[]>
+  /** Sets it up in the cache, once. Rejects with the reason when it cannot. */
+  provide(): Promise<Engine>
 }
 
 export interface DockerImage {

@@ -5,4 +5,4 @@ export { type SharedServer, type StartOptions, sharedServer, startServer, startS
 export { type RedisCluster, type RedisClusterOptions, startRedisCluster } from './redis-cluster.js'
 export { type RedisSentinel, type RedisSentinelOptions, startRedisSentinel } from './redis-sentinel.js'
 export type { TestServer } from './server.js'
-export { ServerUnavailableError } from './supply.js'
+export { type Need, ServerUnavailableError } from './supply.js'

@@ -61,3 +61,14 @@ export async function hasDocker(): Promise<boolean> {
     () => false,
   )
 }
+
+/** Whether a container of this image could be started: it is here, or can be fetched. */
+export async function hasImage(image: string): Promise<boolean> {
+  if (!(await hasDocker())) return false
+  return run('docker', ['image', 'inspect', image])
+    .catch(() => run('docker', ['pull', '--quiet', image]))
+    .then(
+      () => true,
+      () => false,
+    )
+}

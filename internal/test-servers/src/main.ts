@@ -7,7 +7,7 @@ import { type ServerKind, serverKinds, urlVariables } from './engine.js'
 import { guard } from './guard.js'
 import { isCi, startServer, unavailableVariable } from './provide.js'
 import type { TestServer } from './server.js'
-import { ServerUnavailableError, supplies } from './supply.js'
+import { ServerUnavailableError, type Supply, supplies } from './supply.js'
 
 /** How long a command may take to end after it was asked to. */
 const grace = 10_000
@@ -33,7 +33,9 @@ const environment: NodeJS.ProcessEnv = { ...process.env }
 async function provide(kinds: readonly ServerKind[]): Promise<boolean> {
   const missing = kinds.filter(kind => !environment[urlVariables[kind]])
   for (const kind of kinds) if (!missing.includes(kind)) say(`${kind}: as ${urlVariables[kind]} says`)
+  // Side by side: a stand-in that is durable may be another one.
   supplies(missing)
+  supplies(missing, { durable: true })
   const unavailable: ServerKind[] = []
   const start = async (kind: ServerKind) => {
     try {
@@ -41,6 +43,9 @@ async function provide(kinds: readonly ServerKind[]): Promise<boolean> {
       servers.push(server)
       environment[urlVariables[kind]] = server.url
       say(`${kind}: ${server.label} on port ${server.port}`)
+      if (server.oneWriter) say(`${kind}: it takes one writer at a time, and tests that race may hang`)
+      const { label } = await (supplies([kind], { durable: true }).get(kind) as Promise<Supply>)
+      if (label !== server.label) say(`${kind}: ${label} for tests that kill it`)
     } catch (error) {
       if (!(error instanceof ServerUnavailableError)) throw error
       unavailable.push(kind)

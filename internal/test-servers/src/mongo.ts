@@ -1,19 +1,19 @@
-import { mkdir, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { cacheFolder, withLock } from './cache.js'
-import type { Engine, Recipe } from './engine.js'
-import { pingMongo } from './ping.js'
+import type { DockerImage, Engine, Recipe, StandIn } from './engine.js'
+import { hasImage } from './install.js'
+import { mongoJavaServer } from './mongo-java-server.js'
+import { mongoUrl, pingMongo } from './ping.js'
 import { host } from './ports.js'
 import { findProgram, run } from './run.js'
-
-const url = (port: number) => `mongodb://${host}:${port}/test?directConnection=true`
+import { secantusdb } from './secantusdb.js'
 
 /** A replica set of one: what transactions and `w: 'majority'` mean something on. */
 function pingReplicaSet(member: (port: number) => string): (port: number) => Promise<boolean> {
   return async port => {
     if (await pingMongo(port)) return true
     const { MongoClient } = await import('mongodb')
-    const client = new MongoClient(url(port), { serverSelectionTimeoutMS: 1_000 })
+    const client = new MongoClient(mongoUrl(port), { serverSelectionTimeoutMS: 1_000 })
     // Refused while the server comes up, and when it was initiated before: the next ping tells.
     const command = { replSetInitiate: { _id: 'test', members: [{ _id: 0, host: member(port) }] } }
     await client
@@ -37,7 +37,7 @@ async function mongod(): Promise<Engine | undefined> {
       await mkdir(data)
       const place = ['--bind_ip', host, '--port', String(port), '--dbpath', data, '--nounixsocket']
       return {
-        url: url(port),
+        url: mongoUrl(port),
         command,
         args: [...place, '--replSet', 'test', '--wiredTigerCacheSizeGB', '0.25'],
         ping: pingReplicaSet(own => `${host}:${own}`),
@@ -46,63 +46,28 @@ async function mongod(): Promise<Engine | undefined> {
   }
 }
 
-const environment = join(cacheFolder, 'secantusdb')
-const isComplete = () =>
-  stat(join(environment, 'complete')).then(
-    () => true,
-    () => false,
-  )
+/** The atomic one first: races need it. */
+const standIns: readonly StandIn[] = [mongoJavaServer, secantusdb]
 
-async function secantus(): Promise<Engine> {
-  const command = join(environment, 'bin', 'secantusd-py')
-  const installed = await run(join(environment, 'bin', 'pip'), ['list', '--format=freeze'])
-  return {
-    label: `SecantusDB ${/^SecantusDB==(\S+)/im.exec(installed)?.[1]} (${command})`,
-    command,
-    async prepare(folder, port) {
-      // Named, so that it does not go looking for one of the user's.
-      const config = join(folder, 'secantusd.toml')
-      await writeFile(config, '')
-      const place = ['--config', config, '--host', host, '--port', String(port), '--storage-path', join(folder, 'data')]
-      return { url: url(port), command, args: [...place, '--cache-size', '256M'], ping: pingMongo }
-    },
-  }
-}
-
-async function hasVenv(): Promise<boolean> {
-  return run('python3', ['-c', 'import venv, ensurepip']).then(
-    () => true,
-    () => false,
-  )
+const docker: DockerImage = {
+  image: 'mongo:8',
+  port: 27017,
+  environment: {},
+  args: ['--replSet', 'test', '--bind_ip_all'],
+  url: mongoUrl,
+  // Inside the container it knows itself by its own port.
+  ping: pingReplicaSet(() => 'localhost:27017'),
 }
 
 export const mongo: Recipe = {
   kind: 'mongo',
-  packages: async () =>
-    findProgram('mongod') || (await isComplete()) || (await hasVenv()) ? [] : ['python3', 'python3-venv'],
-  async find() {
-    return (await mongod()) ?? ((await isComplete()) ? secantus() : undefined)
+  async packages() {
+    if (findProgram('mongod') || (await hasImage(docker.image))) return []
+    return (await Promise.all(standIns.map(each => each.packages()))).flat()
   },
-  async fetch() {
-    if (!(await hasVenv())) return undefined
-    await withLock('secantusdb', async () => {
-      if (await isComplete()) return
-      await rm(environment, { recursive: true, force: true })
-      await run('python3', ['-m', 'venv', environment])
-      const pip = join(environment, 'bin', 'pip')
-      await run(pip, ['install', '--disable-pip-version-check', '--pre', 'SecantusDB>=0.7.0b3'])
-      await writeFile(join(environment, 'complete'), '')
-    })
-    return secantus()
-  },
-  docker: {
-    image: 'mongo:8',
-    port: 27017,
-    environment: {},
-    args: ['--replSet', 'test', '--bind_ip_all'],
-    url,
-    // Inside the container it knows itself by its own port.
-    ping: pingReplicaSet(() => 'localhost:27017'),
-  },
-  advice: 'install MongoDB (mongod), or python3 with venv, from which SecantusDB is set up',
+  find: mongod,
+  docker,
+  standIns,
+  advice:
+    'install MongoDB (mongod), or what stands in for it is made of: a JDK 17 and Maven, and python3 with venv for tests that kill it',
 }

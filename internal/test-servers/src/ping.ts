@@ -35,9 +35,11 @@ export async function pingMysql(port: number): Promise<boolean> {
   return (await firstReply(port))?.[4] === 10
 }
 
-/** `OP_MSG` with `{ hello: 1, $db: 'admin' }`; the reply is an `OP_MSG` with `isWritablePrimary: true`. */
-export async function pingMongo(port: number): Promise<boolean> {
-  const text = '\x10hello\0\x01\0\0\0\x02$db\0\x06\0\0\0admin\0\0'
+export const mongoUrl = (port: number) => `mongodb://${host}:${port}/test?directConnection=true`
+
+/** `OP_MSG` with `{ [command]: 1, $db: 'admin' }`; the reply is an `OP_MSG` with `[flag]: true`. */
+async function askMongo(port: number, command: string, flag: string): Promise<boolean> {
+  const text = `\x10${command}\0\x01\0\0\0\x02$db\0\x06\0\0\0admin\0\0`
   const document = Buffer.alloc(4 + text.length)
   document.writeInt32LE(document.length)
   document.write(text, 4, 'latin1')
@@ -46,6 +48,11 @@ export async function pingMongo(port: number): Promise<boolean> {
   head.writeInt32LE(1, 4)
   head.writeInt32LE(2013, 12)
   const reply = await firstReply(port, Buffer.concat([head, document]))
-  const flag = reply?.indexOf('isWritablePrimary\0', 0, 'latin1') ?? -1
-  return flag >= 0 && reply?.[flag + 'isWritablePrimary\0'.length] === 1
+  const found = reply?.indexOf(`${flag}\0`, 0, 'latin1') ?? -1
+  return found >= 0 && reply?.[found + flag.length + 1] === 1
 }
+
+export const pingMongo = (port: number) => askMongo(port, 'hello', 'isWritablePrimary')
+
+/** A server that does not know `hello` yet. */
+export const pingOldMongo = (port: number) => askMongo(port, 'isMaster', 'ismaster')

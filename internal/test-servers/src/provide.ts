@@ -1,15 +1,15 @@
 import { type ServerKind, urlVariables } from './engine.js'
 import { launchServer, type TestServer } from './server.js'
-import { ServerUnavailableError, supplies } from './supply.js'
+import { type Need, ServerUnavailableError, supplies } from './supply.js'
 
-export interface StartOptions {
+export interface StartOptions extends Need {
   /** Further arguments for the server program. */
   readonly args?: readonly string[]
 }
 
 /** A new server of this kind, which nobody else uses, whatever the environment names. Rejects when there is no way. */
 export async function startServer(kind: ServerKind, options: StartOptions = {}): Promise<TestServer> {
-  const supply = supplies([kind]).get(kind)
+  const supply = supplies([kind], options).get(kind)
   if (supply === undefined) throw new TypeError(`startServer: unknown kind ${JSON.stringify(kind)}`)
   return launchServer(await supply, options.args)
 }

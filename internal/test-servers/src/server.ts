@@ -17,6 +17,8 @@ export interface TestServer {
   readonly pid: number | undefined
   /** For people: which program, which version. */
   readonly label: string
+  /** It takes no more than one writer at a time. */
+  readonly oneWriter: boolean
   /** `kill -9` of all its processes. Resolves when they are gone; the data stay. */
   kill(): Promise<void>
   /** Asks it to end. Resolves when it is gone; the data stay. @default what does not wait for its clients */
@@ -116,6 +118,7 @@ function testServer(
     host,
     port,
     label: supply.label,
+    oneWriter: supply.engine?.oneWriter ?? false,
     get pid() {
       return machine.pid
     },

@@ -1,5 +1,5 @@
 import { type Engine, type Recipe, type ServerKind, urlVariables } from './engine.js'
-import { canInstall, hasDocker, installPackages } from './install.js'
+import { canInstall, hasDocker, hasImage, installPackages } from './install.js'
 import { mongo } from './mongo.js'
 import { mysql } from './mysql.js'
 import { postgres } from './postgres.js'
@@ -14,20 +14,26 @@ export interface Supply {
   readonly label: string
 }
 
+export interface Need {
+  /** What it acknowledged outlives `kill -9`. @default false */
+  readonly durable?: boolean
+}
+
 export class ServerUnavailableError extends Error {
   override readonly name = 'ServerUnavailableError'
   readonly kind: ServerKind
 
-  constructor(kind: ServerKind, reasons: readonly unknown[]) {
+  constructor(kind: ServerKind, reasons: readonly unknown[], { durable = false }: Need = {}) {
     const { advice, docker } = recipes[kind]
     const tried = reasons.map(reason => `\n  tried: ${reason instanceof Error ? reason.message : reason}`)
     const ways = `${advice}, start Docker (${docker.image}), or set ${urlVariables[kind]} to an empty database`
-    super(`there is no ${kind} server here. To get one: ${ways}${tried.join('')}`)
+    const what = durable ? `${kind} server that outlives kill -9` : `${kind} server`
+    super(`there is no ${what} here. To get one: ${ways}${tried.join('')}`)
     this.kind = kind
   }
 }
 
-const known = new Map<ServerKind, Promise<Supply>>()
+const known = new Map<string, Promise<Supply>>()
 let installing: Promise<unknown> = Promise.resolve()
 
 /** For what is made of a program itself, which an image does not do. */
@@ -38,17 +44,21 @@ export async function localEngine(kind: ServerKind): Promise<{ recipe: Recipe; e
 }
 
 /** Finds, installs or fetches what starts these servers; each at most once per process. Never rejects itself. */
-export function supplies(kinds: readonly ServerKind[]): ReadonlyMap<ServerKind, Promise<Supply>> {
-  const unknown = kinds.filter(kind => !known.has(kind))
+export function supplies(
+  kinds: readonly ServerKind[],
+  { durable = false }: Need = {},
+): ReadonlyMap<ServerKind, Promise<Supply>> {
+  const name = (kind: ServerKind) => `${kind} ${durable}`
+  const unknown = kinds.filter(kind => !known.has(name(kind)))
   if (unknown.length > 0) {
     const installed = installOnce(unknown.map(kind => recipes[kind]))
     for (const kind of unknown) {
-      const supply = obtain(recipes[kind], installed)
+      const supply = obtain(recipes[kind], durable, installed)
       supply.catch(() => {})
-      known.set(kind, supply)
+      known.set(name(kind), supply)
     }
   }
-  return new Map(kinds.map(kind => [kind, known.get(kind) as Promise<Supply>]))
+  return new Map(kinds.map(kind => [kind, known.get(name(kind)) as Promise<Supply>]))
 }
 
 /** Resolves to what went wrong, if anything. */
@@ -65,18 +75,21 @@ function installOnce(wanted: readonly Recipe[]): Promise<unknown> {
   return task
 }
 
-async function obtain(recipe: Recipe, installed: Promise<unknown>): Promise<Supply> {
+async function obtain(recipe: Recipe, durable: boolean, installed: Promise<unknown>): Promise<Supply> {
   const reasons: unknown[] = []
   // Only for those that miss something: the others need not wait for the system's packages.
   if ((await recipe.packages()).length > 0) reasons.push((await installed) ?? [])
-  for (const way of [() => recipe.find(), async () => recipe.fetch?.()]) {
-    try {
-      const engine = await way()
-      if (engine) return { recipe, engine, label: engine.label }
-    } catch (error) {
-      reasons.push(error)
-    }
+  const { docker, standIns = [] } = recipe
+  const engine = await recipe.find().catch(error => void reasons.push(error))
+  if (engine) return { recipe, engine, label: engine.label }
+  // An image that cannot be fetched is found out now where something else would do.
+  if (await (standIns.length > 0 ? hasImage(docker.image) : hasDocker())) {
+    return { recipe, label: `Docker ${docker.image}` }
   }
-  if (await hasDocker()) return { recipe, label: `Docker ${recipe.docker.image}` }
-  throw new ServerUnavailableError(recipe.kind, [...reasons.flat(), 'docker: no engine answers'])
+  reasons.push('docker: no engine answers, or it cannot get the image')
+  for (const standIn of standIns.filter(each => each.isDurable || !durable)) {
+    const engine = await standIn.provide().catch(error => void reasons.push(error))
+    if (engine) return { recipe, engine, label: engine.label }
+  }
+  throw new ServerUnavailableError(recipe.kind, reasons.flat(), { durable })
 }
