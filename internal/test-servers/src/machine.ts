@@ -47,8 +47,10 @@ export function processMachine(launch: Launch, folder: string): Machine {
       closeSync(log)
       child = started
       started.unref()
+      const { pid } = started
+      // At once: this process may end before the next line. Without a pid the next line rejects.
+      const release = pid ? guard({ pid, ...(launch.endSignal ? { signal: launch.endSignal } : {}) }) : () => {}
       await once(started, 'spawn')
-      const release = guard({ pid: started.pid as number, ...(launch.endSignal ? { signal: launch.endSignal } : {}) })
       if (runs()) started.once('exit', release)
       else release()
     },

@@ -1,7 +1,6 @@
 import { rm } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Launch, ServerKind } from './engine.js'
-import { guard } from './guard.js'
 import { dockerMachine, type Machine, processMachine } from './machine.js'
 import { freePort, host, isOpen } from './ports.js'
 import type { Supply } from './supply.js'
@@ -58,8 +57,7 @@ export async function launchServer(supply: Supply, extraArgs: readonly string[] 
   const { kind } = supply.recipe
   for (let attempt = 1; ; attempt++) {
     const port = await freePort()
-    const folder = await temporaryFolder(kind)
-    const releaseFolder = guard({ folder })
+    const { folder, release: releaseFolder } = await temporaryFolder(kind)
     let machine: Machine | undefined
     let launch: Pick<Launch, 'url' | 'ping' | 'endSignal'>
     try {

@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto'
-import { chown, mkdir, mkdtemp, rename, rm, stat } from 'node:fs/promises'
+import { chown, mkdir, rename, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { cacheFolder, withLock } from './cache.js'
@@ -11,11 +11,17 @@ export interface Owner {
   readonly gid?: number | undefined
 }
 
-/** A folder of this process's own under the system's temporary one. */
-export async function temporaryFolder(name: string, owner: Owner = {}): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), `koa-session-${name}-`))
+/** A folder of this process's own under the system's temporary one, guarded until `release` is called. */
+export async function temporaryFolder(
+  name: string,
+  owner: Owner = {},
+): Promise<{ folder: string; release: () => void }> {
+  const folder = join(tmpdir(), `koa-session-${name}-${randomUUID()}`)
+  // Guarded first: this process may end while the folder is made.
+  const release = guard({ folder })
+  await mkdir(folder, { mode: 0o700 })
   await give(folder, owner)
-  return folder
+  return { folder, release }
 }
 
 export async function give(folder: string, { uid, gid }: Owner): Promise<void> {
@@ -58,9 +64,9 @@ export async function copyTemplate(
       if (await exists()) return
       await mkdir(cacheFolder, { recursive: true, mode: 0o700 })
       // Not made in the cache itself, where another user has no way in.
-      const folder = await temporaryFolder('template', owner)
+      const { folder, release: releaseFolder } = await temporaryFolder('template', owner)
       const arriving = `${template}.${randomUUID()}`
-      const release = [guard({ folder }), guard({ folder: arriving })]
+      const release = [releaseFolder, guard({ folder: arriving })]
       try {
         await create(join(folder, 'data'))
         await run('cp', ['-pR', join(folder, 'data'), arriving])
