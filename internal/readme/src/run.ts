@@ -4,10 +4,11 @@ import { pathToFileURL } from 'node:url'
 import Router from '@koa/router'
 import Koa from 'koa'
 import { session } from 'koa-session-core'
+import { hangUp } from './hang-up.js'
 
 /**
  * Import a block as a module. An app that it starts, or whose routes it adds to the given `router`, is sent one request for
- * each route, or two to `/`. Resolves to what was answered, such as `GET / 200`.
+ * each route, or two to `/`, and loses clients at every step of them. Resolves to the answers, such as `GET / 200`.
  */
 export async function run(path: string): Promise<string[]> {
   const app = new Koa()
@@ -53,5 +54,6 @@ async function ask(server: Server, requests: readonly (readonly [string, string]
     cookie = response.headers.getSetCookie()[0]?.split(';')[0] ?? cookie
     answers.push(`${method} ${path} ${response.status} ${await response.text()}`)
   }
+  await hangUp(server, requests, cookie)
   return answers
 }
