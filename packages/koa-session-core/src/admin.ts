@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
-import type { CookieTransport } from './cookie.js'
-import { isId, isKey, sha256 } from './id.js'
+import { isKey, sha256 } from './id.js'
 import { isLive } from './ledger.js'
+import { lookUp } from './lookup.js'
 import type { Runtime } from './runtime.js'
 import { assign, type Session, type SessionData } from './session.js'
 import type { EnumerableStore } from './store.js'
@@ -89,17 +89,16 @@ export function admin(runtime: Runtime, sweeper: Sweeper): Admin {
       // Unlike a request's, this one is stored also when it is empty: somebody asked for it.
       await ledger.write(entry.compose(key, entry.view()), null, store.deadline())
       store.event('created', key)
-      const names = (options.transport as Partial<CookieTransport>).names ?? []
-      return { id, key, cookie: names.map(name => `${name}=${id}`).join('; ') }
+      return { id, key, cookie: options.transport.names.map(name => `${name}=${id}`).join('; ') }
     },
 
     async open(req) {
-      const id = options.transport.read(req)
-      if (!isId(id)) return undefined
-      const found = await store.read(sha256(id), store.deadline())
-      if (!isLive(found)) return undefined
+      const first = options.transport.present(req, undefined, 0)
+      const found = first && (await lookUp(runtime, req, undefined, first, error => runtime.report(error)))
+      if (found?.error) throw found.error
+      if (!found?.state || !isLive(found.state)) return undefined
       const visit = new Visit(runtime)
-      visit.resume(id, found)
+      visit.resume(found.id, found.state)
       const { session, entry } = visit
       return entry.known ? (session as Session) : undefined
     },

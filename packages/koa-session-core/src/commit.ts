@@ -1,6 +1,6 @@
 import type { Entry, View } from './entry.js'
 import type { Deadline } from './guarded-store.js'
-import { newId, sha256 } from './id.js'
+import { newId } from './id.js'
 import { isLive, type Plan } from './ledger.js'
 import { type Live, tombstone } from './record.js'
 import type { Runtime } from './runtime.js'
@@ -66,7 +66,7 @@ async function replace(runtime: Runtime, entry: Entry, how: How): Promise<boolea
       return next
     }
     const id = newId()
-    next = entry.compose(sha256(id), view)
+    next = entry.compose(runtime.options.transport.keyOf(id), view)
     if (!(await ledger.write(next, null, deadline))) throw new Error('a new session id was already taken')
     successor = id
     return tombstone(key, next.key, false)

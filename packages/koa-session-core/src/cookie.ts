@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Context } from 'koa'
 import { OptionCheck } from './check.js'
 import { adviseOnCookie } from './cookie-advice.js'
+import { idLength, isId, keyMaker } from './id.js'
 import { cookieHints } from './other-libraries.js'
 import type { MaxAge } from './record.js'
 
@@ -19,10 +20,13 @@ export interface Transport {
 export interface CookieOptions {
   /**
    * One name for every request. Names with a prefix need what the prefix promises.
-   * @default '__Host-sid' on a secure request, 'sid' on a plain one and where path, domain or secure forbid the prefix
+   * @default '__Host-sid' on a secure request ('__Secure-sid' with path or domain), 'sid' on a plain one
    */
   readonly name?: string
-  /** @default '/' */
+  /**
+   * Outside of it no session is created and no cookie is sent.
+   * @default '/'
+   */
   readonly path?: string
   /** @default none: the host alone */
   readonly domain?: string
@@ -38,15 +42,38 @@ export interface CookieOptions {
    * @default 'lax'
    */
   readonly sameSite?: 'strict' | 'lax' | 'none'
-  /** @default false */
+  /**
+   * Sent beside `Secure` only.
+   * @default false
+   */
   readonly partitioned?: boolean
   /** @default none */
   readonly priority?: 'low' | 'medium' | 'high'
 }
 
-export interface CookieTransport extends Transport {
-  /** Every name the id may be read under. */
+/** What a request presents as the id of its session. */
+export interface Presented {
+  /** `undefined`: it is no id. */
+  readonly id: string | undefined
+  /** Whether the answer is the one of a secure request. A plain request may bring the cookie of a secure one. */
+  readonly secure: boolean
+}
+
+/** A transport as the core uses it: the cookie, or what the app gave. */
+export interface IdTransport extends Pick<Transport, 'write' | 'vary'> {
+  /** Every name of a cookie that the id may be read under. */
   readonly names: readonly string[]
+  /** The key of the session with that id. */
+  readonly keyOf: (id: string) => string
+  /** The path in which a client sends the id back. */
+  readonly path: string
+  /** Whether a browser may keep the id back from a cross-site request. */
+  readonly sameSite: boolean
+  /**
+   * The id the request presents, counted from 0 where it presents several. `secure` is `undefined` outside of a Koa
+   * request.
+   */
+  present(req: IncomingMessage, secure: boolean | undefined, nth: number): Presented | undefined
 }
 
 const optionNames = {
@@ -57,7 +84,7 @@ const optionNames = {
 const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 
 /** What is wrong with `options` is left with `checked`. */
-export function cookieTransport(options: CookieOptions = {}, checked = new OptionCheck('session()')): CookieTransport {
+export function cookieTransport(options: CookieOptions = {}, checked = new OptionCheck('session()')): IdTransport {
   checked.names(options, optionNames, 'cookie')
   const { name, path = '/', domain, httpOnly = true, secure = 'auto', sameSite = 'lax', partitioned = false } = options
   const { priority } = options
@@ -91,30 +118,41 @@ export function cookieTransport(options: CookieOptions = {}, checked = new Optio
   check('path', `must be /${rest}`, path, prefix !== 'host' || path === '/')
   check('domain', `must be absent${rest}`, domain, prefix !== 'host' || domain === undefined)
 
-  const hasPrefix = name === undefined && path === '/' && domain === undefined && secure !== false
-  const secureName = name ?? (hasPrefix ? '__Host-sid' : 'sid')
+  const isHostOnly = path === '/' && domain === undefined
+  const prefixed = isHostOnly ? '__Host-sid' : '__Secure-sid'
+  const secureName = name ?? (secure === false ? 'sid' : prefixed)
   const plainName = name ?? (secure === true ? secureName : 'sid')
-  const names = [...new Set([secureName, plainName])]
-  const nameOf = (isSecure: boolean) => (isSecure ? secureName : plainName)
+  // No browser sends a prefixed cookie in clear: a proxy, or a server's own request, passed it on.
+  const names = secureName === plainName ? [plainName] : [secureName, plainName]
+  const secureOnly = [secureName]
 
   return {
     names,
+    keyOf: keyMaker(typeof name === 'string' ? `${name}=` : ''),
+    path,
+    sameSite: sameSite !== 'none',
     vary: 'Cookie',
-    read(req, how) {
+    present(req, secure, nth) {
       const header = req.headers.cookie
       if (header === undefined) return undefined
-      if (how?.secure !== undefined) return valueUnder(header, nameOf(how.secure))
-      for (const one of names) {
-        const value = valueUnder(header, one)
-        if (value !== undefined) return value
+      const isSecure = secure ?? isEncrypted(req)
+      let found = false
+      let left = nth
+      for (const one of isSecure ? secureOnly : names) {
+        for (let at = nextValue(header, one, 0); at >= 0; at = nextValue(header, one, at)) {
+          found = true
+          const id = idAt(header, at)
+          if (id !== undefined && left-- === 0) return { id, secure: isSecure || one !== plainName }
+        }
       }
-      return undefined
+      return found && nth === 0 ? { id: undefined, secure: isSecure } : undefined
     },
     write(ctx, id, how) {
       const { res } = ctx
       const isSecure = secure === 'auto' ? how.secure : secure
       if (id !== null) adviseOnCookie(ctx, { secureRequest: how.secure, secure: isSecure, domain })
-      const cookie = `${nameOf(how.secure)}=${id ?? ''}`
+      const setName = how.secure ? secureName : plainName
+      const cookie = `${setName}=${id ?? ''}`
       const attributes = [`Path=${path}`]
       if (id === null) attributes.push('Max-Age=0', `Expires=${new Date(0).toUTCString()}`)
       else if (how.maxAge !== 'session') {
@@ -125,10 +163,10 @@ export function cookieTransport(options: CookieOptions = {}, checked = new Optio
       if (httpOnly) attributes.push('HttpOnly')
       if (isSecure) attributes.push('Secure')
       attributes.push(`SameSite=${capitalized(sameSite)}`)
-      if (partitioned) attributes.push('Partitioned')
+      if (partitioned && isSecure) attributes.push('Partitioned')
       if (priority !== undefined) attributes.push(`Priority=${capitalized(priority)}`)
       const others = [res.getHeader('Set-Cookie') ?? []].flat().map(String)
-      const kept = others.filter(other => !other.startsWith(`${nameOf(how.secure)}=`))
+      const kept = others.filter(other => !other.startsWith(`${setName}=`))
       res.setHeader('Set-Cookie', [...kept, [cookie, ...attributes].join('; ')])
     },
   }
@@ -136,18 +174,54 @@ export function cookieTransport(options: CookieOptions = {}, checked = new Optio
 
 const capitalized = (word: string): string => word.charAt(0).toUpperCase() + word.slice(1)
 
+const isEncrypted = (req: IncomingMessage): boolean =>
+  (req.socket as { encrypted?: boolean } | undefined)?.encrypted === true
+
 /**
- * The first cookie of that name. Only spaces and tabs are skipped before a name: what else Unicode calls a space would let
- * a cookie that any subdomain may set pass for one with a `__Host-` prefix.
+ * Where the next value of a cookie of that name begins, or -1. Only spaces and tabs are skipped before a name: what else
+ * Unicode calls a space would let a cookie that any subdomain may set pass for one with a `__Host-` prefix.
  */
-function valueUnder(header: string, name: string): string | undefined {
-  for (const pair of header.split(';')) {
-    const start = pair.search(/[^ \t]/)
-    if (start >= 0 && pair.startsWith(name, start) && pair[start + name.length] === '=') {
-      return pair.slice(start + name.length + 1)
-    }
+function nextValue(header: string, name: string, from: number): number {
+  for (let at = header.indexOf(name, from); at >= 0; at = header.indexOf(name, at + 1)) {
+    const start = at + name.length
+    if (header[start] !== '=') continue
+    let before = at - 1
+    while (header[before] === ' ' || header[before] === '\t') before--
+    if (before < 0 || header[before] === ';') return start + 1
   }
-  return undefined
+  return -1
+}
+
+/** The value that begins there, as it stands, if it looks like an id. */
+function idAt(header: string, start: number): string | undefined {
+  const end = start + idLength
+  if (end < header.length && header[end] !== ';') return undefined
+  const value = header.slice(start, end)
+  return isId(value) ? value : undefined
+}
+
+/** Under this a transport names what is hashed with every id. A second installed copy of this package reads it too. */
+const scope: unique symbol = Symbol.for('koa-session-core.scope')
+
+interface Scoped {
+  readonly [scope]: string
+}
+
+/** What the app gave as `transport`. */
+export function idTransport(transport: Transport): IdTransport {
+  return {
+    names: [],
+    keyOf: keyMaker((transport as Partial<Scoped>)[scope] ?? ''),
+    path: '/',
+    sameSite: false,
+    ...(transport.vary !== undefined && { vary: transport.vary }),
+    present(req, secure, nth) {
+      if (nth > 0) return undefined
+      const value: unknown = secure === undefined ? transport.read(req) : transport.read(req, { secure })
+      return value === undefined ? undefined : { id: isId(value) ? value : undefined, secure: secure === true }
+    },
+    write: (ctx, id, how) => transport.write(ctx, id, how),
+  }
 }
 
 /** The id in a header, for clients without cookies: the response sets it, the client sends it back. Empty: forget it. */
@@ -157,14 +231,17 @@ export function headerTransport(options: { readonly name: string }): Transport {
   const { name } = options
   check.that('name', typeof name === 'string' && token.test(name), 'must be a header name', name)
   check.end()
-  return {
+  const field = name.toLowerCase()
+  const transport: Transport & Scoped = {
+    [scope]: `${field}:`,
     vary: name,
     read(req) {
-      const value = req.headers[name.toLowerCase()]
+      const value = req.headers[field]
       return typeof value === 'string' && value !== '' ? value : undefined
     },
     write(ctx, id) {
       ctx.set(name, id ?? '')
     },
   }
+  return transport
 }

@@ -1,7 +1,7 @@
 import type { SessionError } from './errors.js'
 import { joined } from './flash.js'
 import type { Data } from './guarded-codec.js'
-import { newId, sha256 } from './id.js'
+import { newId } from './id.js'
 import type { State } from './ledger.js'
 import { checkMaxAge } from './options.js'
 import { expiry, type Live, live, type MaxAge } from './record.js'
@@ -60,7 +60,7 @@ export class Entry {
   }
 
   get key(): string {
-    return (this.#key ??= sha256(this.id))
+    return (this.#key ??= this.#runtime.options.transport.keyOf(this.id))
   }
 
   get maxAge(): MaxAge {
@@ -80,7 +80,7 @@ export class Entry {
   /** Go on under another id. */
   moveTo(id: string): void {
     this.#id = id
-    this.#key = sha256(id)
+    this.#key = this.#runtime.options.transport.keyOf(id)
     this.fresh = true
   }
 

@@ -2,7 +2,7 @@ import type { Entry } from './entry.js'
 import type { GuardedCodec } from './guarded-codec.js'
 import type { Deadline } from './guarded-store.js'
 import { isLive } from './ledger.js'
-import { type Live, live } from './record.js'
+import { type Live, live, undecodable } from './record.js'
 import type { Runtime } from './runtime.js'
 import type { Visit } from './visit.js'
 import { warnOnce } from './warn-once.js'
@@ -115,9 +115,16 @@ export function joined(codec: GuardedCodec, queue: string | undefined, queued: r
   return codec.encode(all.slice(-capacity))
 }
 
-function messages(codec: GuardedCodec, queue: string | undefined): Message[] {
-  return queue ? (codec.decode(queue) as Message[]) : []
+/** The messages in the text of a queue. Throws ERR_SESSION_DECODE. */
+export function messages(codec: GuardedCodec, queue: string | undefined): Message[] {
+  if (!queue) return []
+  const all = codec.decode(queue)
+  if (Array.isArray(all) && all.every(isMessage)) return all
+  throw undecodable()
 }
+
+const isMessage = (value: unknown): value is Message =>
+  Array.isArray(value) && value.length === 2 && typeof value[0] === 'string'
 
 /** The encoded messages of one request that still wait in `state`. */
 export function messagesOf(codec: GuardedCodec, tag: string, state: Live): string[] {

@@ -12,9 +12,18 @@ const filled = Buffer.alloc(12)
 export const newVersion = (): string =>
   `${randomFillSync(filled).toString('base64url')}.${process.hrtime.bigint().toString(36)}`
 
+/** The characters of an id. */
+export const idLength = 43
+
 export const isId = (value: unknown): value is string => typeof value === 'string' && /^[\w-]{43}$/.test(value)
 
 export const isKey = (value: unknown): value is string => typeof value === 'string' && /^[0-9a-f]{64}$/.test(value)
 
 /** SHA-256 in lower-case hex: all that a store ever sees of an id or a subject. */
 export const sha256 = (text: string): string => hash('sha256', text)
+
+/**
+ * How ids become keys. Where the app named its cookie or header, `scope` holds that name and is hashed too: apps that share
+ * a store do not accept each other's ids.
+ */
+export const keyMaker = (scope: string): ((id: string) => string) => (scope === '' ? sha256 : id => sha256(scope + id))

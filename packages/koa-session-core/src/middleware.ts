@@ -1,12 +1,12 @@
 import type { Context, ExtendableContext } from 'koa'
 import { type Admin, admin } from './admin.js'
 import { carry } from './carry.js'
+import type { Presented } from './cookie.js'
 import { adviseOnProxy } from './cookie-advice.js'
-import { isSessionError } from './errors.js'
 import { type Flash, flashOf } from './flash.js'
-import { isId, sha256 } from './id.js'
+import { lookUp } from './lookup.js'
 import { resolveOptions, type SessionOptions } from './options.js'
-import { expiry, type Live, undecodable } from './record.js'
+import { expiry, type Live } from './record.js'
 import { Reply } from './reply.js'
 import { Runtime } from './runtime.js'
 import type { Session, SessionData } from './session.js'
@@ -50,10 +50,10 @@ export function session(options: SessionOptions = {}): Sessions {
     sweeper.start()
     adviseOnProxy(ctx)
     const { secure } = ctx
-    const presented = resolved.transport.read(ctx.req, { secure })
+    const presented = resolved.transport.present(ctx.req, secure, 0)
     const reply = new Reply(ctx, resolved.transport, secure, presented !== undefined)
     const visit = new Visit(runtime, { ctx, reply })
-    if (isId(presented)) await find(runtime, visit, reply, presented)
+    if (presented?.id !== undefined) await find(runtime, visit, reply, ctx, secure, presented)
     mount(ctx, visit)
     try {
       await next()
@@ -69,25 +69,21 @@ export function session(options: SessionOptions = {}): Sessions {
   return Object.assign(middleware, admin(runtime, sweeper))
 }
 
-/** Look up the session that the client named. */
-async function find(runtime: Runtime, visit: Visit, reply: Reply, id: string): Promise<void> {
-  const { options, store } = runtime
-  const key = sha256(id)
-  try {
-    const found = await store.read(key, store.deadline())
-    if (found?.kind === 'live') {
-      const { maxAge, record } = found
-      visit.resume(id, found)
-      reply.clientHas({ id, maxAge, expiresAt: record.expiresAt })
-      touch(runtime, visit, found)
-    } else if (found?.kind === 'tombstone') visit.entry.lost = { key, state: found }
-    else if (found) visit.report(undecodable())
-    else store.event('rejected', key)
-  } catch (error) {
-    if (options.storeFailure === 'reject' || !isSessionError(error)) throw error
+/** Find the session that the client names. */
+async function find(runtime: Runtime, visit: Visit, reply: Reply, ctx: Context, secure: boolean, first: Presented) {
+  const found = await lookUp(runtime, ctx.req, secure, first, error => visit.report(error))
+  if (!found) return
+  const { id, key, state, error } = found
+  reply.answerAs(found.secure)
+  if (error) {
+    if (runtime.options.storeFailure === 'reject') throw error
     visit.entry.failure = { key, error }
     visit.report(error)
-  }
+  } else if (state?.kind === 'live') {
+    visit.resume(id, state)
+    reply.clientHas({ id, maxAge: state.maxAge, expiresAt: state.record.expiresAt })
+    touch(runtime, visit, state)
+  } else if (state) visit.entry.lost = { key, state }
 }
 
 /** Beside the handler: a request that changes nothing keeps the session alive. */

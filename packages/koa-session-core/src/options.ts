@@ -1,7 +1,7 @@
 import type { Context } from 'koa'
 import { isWhole, OptionCheck, show } from './check.js'
 import { type Codec, jsonCodec } from './codec.js'
-import { type CookieOptions, cookieTransport, type Transport } from './cookie.js'
+import { type CookieOptions, cookieTransport, type IdTransport, idTransport, type Transport } from './cookie.js'
 import { encryption, noSeal, type Seal } from './encryption.js'
 import { sha256 } from './id.js'
 import { memoryStore } from './memory-store.js'
@@ -98,7 +98,7 @@ export interface SessionOptions {
 export interface ResolvedOptions {
   readonly store: Store
   readonly isDefaultStore: boolean
-  readonly transport: Transport
+  readonly transport: IdTransport
   readonly idleTimeout: number
   readonly absoluteTimeout: number
   readonly touchInterval: number
@@ -184,7 +184,7 @@ export function resolveOptions(options: SessionOptions): ResolvedOptions {
     const rule = 'must be an array of keys, each 32 bytes or a passphrase of 32 or more characters'
     check.fault('encryptionKeys', `${rule} (the value is not shown)`)
   }
-  const carrier = transport ?? cookieTransport(options.cookie, check)
+  const carrier = transport ? idTransport(transport) : cookieTransport(options.cookie, check)
   check.end()
   warnOfShortTimes({ maxAge, idleTimeout, absoluteTimeout })
   return {

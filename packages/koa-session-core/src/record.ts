@@ -73,6 +73,8 @@ const liveLine = /^1;(\d{1,16});(session|\d{1,16});([01])$/
 const tombstoneLine = /^0;([0-9a-f]{64});(login|rotation)$/
 
 export function toStored(options: ResolvedOptions, key: string, record: SessionRecord): Stored {
+  // A foreign record may have no data at all.
+  if (typeof record.data !== 'string') return { kind: 'unreadable', key, record }
   const end = record.data.indexOf('\n')
   const line = end < 0 ? record.data : record.data.slice(0, end)
   const live = liveLine.exec(line)
@@ -100,7 +102,7 @@ function split(body: string, flashWaits: boolean): Texts {
   if (!flashWaits) return { data: body, flash: '' }
   const colon = body.indexOf(':')
   const length = Number(body.slice(0, colon))
-  if (colon < 1 || !Number.isInteger(length)) throw undecodable()
+  if (!/^\d{1,9}$/.test(body.slice(0, colon)) || colon + 1 + length > body.length) throw undecodable()
   return { flash: body.slice(colon + 1, colon + 1 + length), data: body.slice(colon + 1 + length) }
 }
 

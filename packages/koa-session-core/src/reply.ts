@@ -1,5 +1,5 @@
 import type { Context } from 'koa'
-import type { Transport } from './cookie.js'
+import type { IdTransport } from './cookie.js'
 import type { MaxAge } from './record.js'
 
 /** A session as its client is to know it. */
@@ -14,14 +14,15 @@ type Headers = Record<string, string | string[]>
 /** Everything the session adds to a response: the id by way of the transport, `Vary` and `Cache-Control`. */
 export class Reply {
   readonly #ctx: Context
-  readonly #transport: Transport
-  readonly #secure: boolean
+  readonly #transport: IdTransport
+  /** Whether the id goes out as on a secure request. */
+  #secure: boolean
   /** What the client has: `null` when it has nothing. */
   #client: Delivery | 'unknown' | null
   /** What the transport wrote, for Koa's error handler, which starts from no headers. */
   #written: Headers | undefined
 
-  constructor(ctx: Context, transport: Transport, secure: boolean, presented: boolean) {
+  constructor(ctx: Context, transport: IdTransport, secure: boolean, presented: boolean) {
     this.#ctx = ctx
     this.#transport = transport
     this.#secure = secure
@@ -37,6 +38,11 @@ export class Reply {
   /** The client's id was found to be this session's. */
   clientHas(delivery: Delivery): void {
     this.#client = delivery
+  }
+
+  /** Answer as on a secure request, or as on a plain one: under the name that the id came by. */
+  answerAs(secure: boolean): void {
+    this.#secure = secure
   }
 
   /** Make the response say `next` (`null`: that the session ended), unless the client knows already. */

@@ -18,7 +18,10 @@ export type SessionCallback = (error?: unknown) => void
 export interface SessionMembers {
   /** The secret in the cookie: 32 random bytes as 43 base64url characters. Reading it stores nothing. */
   readonly id: string
-  /** SHA-256 of the id, 64 lower-case hex characters: what stores, logs and device lists use. */
+  /**
+   * SHA-256 of the id, and of the name that the app gave the cookie or header: 64 lower-case hex characters. Stores, logs
+   * and device lists use it.
+   */
   readonly key: string
   /** True until the session is first stored. */
   readonly isNew: boolean

@@ -3,7 +3,7 @@ import { commit, type How } from './commit.js'
 import { type Ending, Endings } from './endings.js'
 import { Entry } from './entry.js'
 import { isSessionError, SessionError } from './errors.js'
-import { encodedMessage, FlashMessages, take } from './flash.js'
+import { encodedMessage, FlashMessages, messages, take } from './flash.js'
 import { newVersion } from './id.js'
 import { Operation } from './operation.js'
 import { type Live, undecodable } from './record.js'
@@ -71,7 +71,11 @@ export class Visit {
     const { codec } = this.runtime
     const bag = new SessionBag(entry)
     try {
-      if (entry.known) assign(bag, codec.decodeData(entry.known.texts().data))
+      if (entry.known) {
+        const { data, flash } = entry.known.texts()
+        assign(bag, codec.decodeData(data))
+        messages(codec, flash)
+      }
     } catch (error) {
       this.report(isSessionError(error) ? error : undecodable())
       this.entry = new Entry(this)

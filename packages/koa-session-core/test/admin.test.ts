@@ -57,8 +57,11 @@ test("create's cookie works on plain and on secure requests", async t => {
 test('the cookie of create carries every name the id may be read under, and no other', async t => {
   for (const [cookie, names] of [
     [{ name: 'id' }, ['id']],
-    [{ path: '/app' }, ['sid']],
+    [{ path: '/app' }, ['__Secure-sid', 'sid']],
+    [{ domain: 'example.com' }, ['__Secure-sid', 'sid']],
     [{ secure: true }, ['__Host-sid']],
+    [{ secure: true, path: '/app' }, ['__Secure-sid']],
+    [{ secure: false, path: '/app' }, ['sid']],
     [{ secure: false }, ['sid']],
     [{ name: '__Secure-id', secure: true }, ['__Secure-id']],
   ] as const) {
@@ -200,7 +203,10 @@ test('open takes __Host-sid, else sid, since it cannot know the proxy', async t 
   t.is((await upgrade(`sid=${other.id}; __Host-sid=${host.id}`)).value, 'host')
   t.is((await upgrade(`__Host-sid=${host.id}`)).value, 'host')
   t.is((await upgrade(`sid=${other.id}`)).value, 'plain')
-  t.is((await upgrade(`__Host-sid=x; sid=${other.id}`)).value, 'none', 'a wrong one is not passed over')
+  t.is((await upgrade(`__Host-sid=x; sid=${other.id}`)).value, 'plain', 'what is no id is passed over')
+  const dead = 'A'.repeat(43)
+  t.is((await upgrade(`__Host-sid=${dead}; sid=${other.id}`)).value, 'plain', 'and so is a dead one')
+  t.is((await upgrade(`sid=${dead}; sid=${other.id}; sid=${host.id}`)).value, 'plain')
 })
 
 test('open reads what the transport reads', async t => {

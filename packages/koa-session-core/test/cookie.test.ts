@@ -1,9 +1,18 @@
+import { createHash, randomBytes } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import ava from 'ava'
 import fc from 'fast-check'
 import type Koa from 'koa'
-import { type CookieOptions, headerTransport, memoryStore, type SessionOptions, type Transport } from 'koa-session-core'
-import { type Handler, site, watched } from './support/app.js'
+import {
+  type CookieOptions,
+  headerTransport,
+  memoryStore,
+  type SessionOptions,
+  type SessionRecord,
+  session,
+  type Transport,
+} from 'koa-session-core'
+import { type Ctx, type Handler, site, watched } from './support/app.js'
 import { raw } from './support/raw.js'
 import { getOverTls, overTls } from './support/tls.js'
 
@@ -58,7 +67,7 @@ test('each cookie option changes exactly its attribute', async t => {
   const name = 'id'
   const cases: [CookieOptions, without: string[], added: string[]][] = [
     [{}, [], []],
-    [{ path: '/app' }, ['Path=/'], ['Path=/app']],
+    [{ path: '/set' }, ['Path=/'], ['Path=/set']],
     [{ domain: 'example.com' }, [], ['Domain=example.com']],
     [{ httpOnly: false }, ['HttpOnly'], []],
     [{ httpOnly: true }, [], []],
@@ -66,7 +75,8 @@ test('each cookie option changes exactly its attribute', async t => {
     [{ secure: false }, [], []],
     [{ sameSite: 'strict' }, ['SameSite=Lax'], ['SameSite=Strict']],
     [{ sameSite: 'none', secure: true }, ['SameSite=Lax'], ['SameSite=None', 'Secure']],
-    [{ partitioned: true }, [], ['Partitioned']],
+    [{ partitioned: true }, [], []],
+    [{ partitioned: true, secure: true }, [], ['Secure', 'Partitioned']],
     [{ partitioned: false }, [], []],
     [{ priority: 'low' }, [], ['Priority=Low']],
     [{ priority: 'medium' }, [], ['Priority=Medium']],
@@ -94,7 +104,7 @@ test('a numeric maxAge adds Max-Age beside Expires, and nothing else', async t =
 test('a clearing cookie has exactly the attributes it was set with', async t => {
   const cookies: CookieOptions[] = [
     {},
-    { path: '/app', domain: 'example.com', httpOnly: false, sameSite: 'strict', priority: 'high' },
+    { domain: 'example.com', httpOnly: false, sameSite: 'strict', priority: 'high' },
     { secure: true, sameSite: 'none', partitioned: true },
   ]
   for (const cookie of cookies) {
@@ -111,7 +121,7 @@ test('a clearing cookie has exactly the attributes it was set with', async t => 
   }
 })
 
-test('the default name is __Host-sid on a secure request and sid on a plain one, and each reads only its own', async t => {
+test('the default name is __Host-sid on a secure request and sid on a plain one', async t => {
   const options: SessionOptions = { store: memoryStore() }
   const plain = await site(t, handlers, options)
   const safe = await site(t, handlers, { ...options, wrap: overTls })
@@ -125,21 +135,46 @@ test('the default name is __Host-sid on a secure request and sid on a plain one,
   t.is((await getOverTls(`${safe.url}/get`, `sid=x; __Host-sid=${set.value}`)).text, '{"who":"me"}')
   const get = async (cookie: string) => (await plain.client().get('/get', { headers: { cookie } })).text
   t.is(await get(`sid=${id}`), '{"who":"me"}')
-  t.is(await get(`__Host-sid=${id}`), '{}')
+  t.is(await get(`__Host-sid=${id}`), '{"who":"me"}', 'no browser sends it in clear: a proxy passed it on')
   t.is(await get(`__Host-sid=x; sid=${id}`), '{"who":"me"}')
 })
 
-test('behind a proxy that app.proxy trusts, X-Forwarded-Proto decides over the name', async t => {
-  const { client } = await site(t, handlers, { before: behindProxy })
+test('a plain request reads the name of secure requests first, and answers under the name that the id came by', async t => {
+  const store = memoryStore()
+  const { client } = await site(t, handlers, { before: behindProxy, store })
   const one = client()
   await one.get('/set', { headers: secure })
   t.deepEqual([...one.jar.keys()], ['__Host-sid'])
   t.is((await one.get('/get', { headers: secure })).text, '{"who":"me"}')
-  t.is((await one.get('/get')).text, '{}', 'a plain request reads sid alone')
-  await one.get('/set')
-  t.deepEqual([...one.jar.keys()], ['__Host-sid', 'sid'])
-  await one.get('/end')
-  t.deepEqual([...one.jar.keys()], ['__Host-sid'], 'and clears sid alone')
+  t.is((await one.get('/get')).text, '{"who":"me"}', 'the proxy forgot X-Forwarded-Proto')
+  const kept = taken((await one.get('/remember')).cookies[0])
+  t.is(kept.name, '__Host-sid')
+  t.true(kept.attributes.includes('Secure'), 'without it browsers refuse the name')
+  const plain = client()
+  await plain.get('/set')
+  t.deepEqual([...plain.jar.keys()], ['sid'])
+  const both = `sid=${plain.jar.get('sid')}; __Host-sid=${one.jar.get('__Host-sid')}`
+  const ended = taken((await client().get('/end', { headers: { cookie: both } })).cookies[0])
+  t.is(ended.name, '__Host-sid', 'whichever comes first')
+  t.true(ended.attributes.includes('Secure'))
+  const left = await client().get('/get', { headers: { cookie: both } })
+  t.is(left.text, '{"who":"me"}', 'a dead one does not hide the other')
+  const cleared = taken((await client().get('/end', { headers: { cookie: both } })).cookies[0])
+  t.is(cleared.name, 'sid')
+  t.false(cleared.attributes.includes('Secure'))
+  const fresh = taken((await client().get('/set', { headers: { cookie: both } })).cookies[0])
+  t.is(fresh.name, '__Host-sid', 'a new session takes the place of the first dead one')
+})
+
+test('a secure request reads the name of secure requests only', async t => {
+  const store = watched(memoryStore())
+  const { client, sessions } = await site(t, handlers, { before: behindProxy, store })
+  const { id } = await sessions.create({ who: 'me' } as object)
+  store.calls.length = 0
+  const cookie = `sid=${id}; __Secure-sid=${id}; __host-sid=${id}`
+  const reply = await client().get('/set', { headers: { cookie, ...secure } })
+  t.is(taken(reply.cookies[0]).name, '__Host-sid')
+  t.deepEqual(store.calls, ['write'])
 })
 
 test('name fixes one name for plain and secure requests', async t => {
@@ -152,19 +187,37 @@ test('name fixes one name for plain and secure requests', async t => {
   t.is(host.name, '__Host-id')
 })
 
-test('a path, domain or secure: false that __Host- forbids makes the automatic name sid throughout', async t => {
-  const cookies: CookieOptions[] = [{ path: '/app' }, { domain: 'example.com' }, { secure: false }]
-  for (const cookie of [...cookies, { path: '/app', secure: true } as const]) {
-    const { client } = await site(t, handlers, { before: behindProxy, cookie })
-    const one = client()
-    await one.get('/set', { headers: secure })
-    t.deepEqual([...one.jar.keys()], ['sid'], JSON.stringify(cookie))
-    t.is((await one.get('/get')).text, '{"who":"me"}')
-    t.is((await one.get('/get', { headers: secure })).text, '{"who":"me"}')
+test('a path or domain that __Host- forbids makes the automatic name of secure requests __Secure-sid', async t => {
+  const cookies: CookieOptions[] = [
+    { path: '/set' },
+    { domain: 'example.com' },
+    { path: '/set', domain: 'example.com' },
+  ]
+  for (const cookie of cookies) {
+    const safe = await setBy(t, cookie, secure)
+    t.is(safe.name, '__Secure-sid', JSON.stringify(cookie))
+    t.true(safe.attributes.includes('Secure'))
+    const plain = await setBy(t, cookie)
+    t.is(plain.name, 'sid')
+    t.false(plain.attributes.includes('Secure'))
+    t.is(
+      (await setBy(t, { ...cookie, secure: true })).name,
+      '__Secure-sid',
+      'secure: true is one name for every request',
+    )
+    t.is((await setBy(t, { ...cookie, secure: false }, secure)).name, 'sid')
   }
+  t.is((await setBy(t, { secure: false }, secure)).name, 'sid')
   for (const cookie of [{ httpOnly: false }, { sameSite: 'strict' }, { priority: 'low' }, { path: '/' }] as const) {
     t.is((await setBy(t, cookie, secure)).name, '__Host-sid', JSON.stringify(cookie))
   }
+})
+
+test('partitioned is sent beside Secure only', async t => {
+  const cookie = { partitioned: true }
+  t.false((await setBy(t, cookie)).attributes.includes('Partitioned'))
+  t.true((await setBy(t, cookie, secure)).attributes.includes('Partitioned'))
+  t.true((await setBy(t, { ...cookie, secure: true })).attributes.includes('Partitioned'))
 })
 
 test('secure: auto follows ctx.secure as it was when the request began', async t => {
@@ -207,21 +260,239 @@ test('secure: true never throws behind an untold proxy', async t => {
   t.deepEqual(errors, [])
 })
 
-test('of cookies with the same name the first one counts, also where it is no id', async t => {
-  const { client, url } = await site(t, handlers)
+test('of cookies with the same name the first that names a live session counts', async t => {
+  const store = watched(memoryStore())
+  const { client, url, sessions, errors } = await site(t, handlers, { store })
   const one = client()
   await one.get('/set')
   const id = one.jar.get('sid')
-  const get = async (cookie: string) => (await client().get('/get', { headers: { cookie } })).text
-  const other = 'A'.repeat(43)
+  const other = (await sessions.create({ who: 'other' } as object)).id
+  const [a, b, c] = ['A', 'B', 'C'].map(letter => letter.repeat(43))
+  const get = async (cookie: string) => {
+    store.calls.length = 0
+    return (await client().get('/get', { headers: { cookie } })).text
+  }
   t.is(await get(`sid=${id}; sid=${other}`), '{"who":"me"}')
-  t.is(await get(`sid=${other}; sid=${id}`), '{}')
-  t.is(await get(`sid=; sid=${id}`), '{}')
-  t.is(await get(`sid; sid=${id}`), '{"who":"me"}', 'what has no = has no name')
+  t.deepEqual(store.calls, ['read'])
+  t.is(await get(`sid=${other}; sid=${id}`), '{"who":"other"}')
+  t.is(await get(`sid=${a}; sid=${id}`), '{"who":"me"}')
+  t.is(await get(`a=b; sid=${a}; c=d; sid=${b}; e=f; sid=${id}; g=h`), '{"who":"me"}')
+  t.deepEqual(store.calls, ['read', 'read', 'read'])
+  t.is(await get(`sid=${a}; sid=${b}; sid=${c}; sid=${id}`), '{}', 'a fourth would cost a fourth read')
+  t.deepEqual(store.calls, ['read', 'read', 'read'])
+  t.is(await get(`__Host-sid=${a}; __Host-sid=${b}; sid=${c}; sid=${id}`), '{}', 'three of both names together')
+  t.deepEqual(store.calls, ['read', 'read', 'read'])
+  t.is(await get(`sid=${a}; sid=${a}; sid=${id}`), '{"who":"me"}')
+  t.deepEqual(store.calls, ['read', 'read'], 'one id is read once')
+  for (const none of ['sid=', 'sid', 'sid=x', `sid="${other}"`, `sid=${other}x`]) {
+    t.is(await get(`${none}; ${none}; ${none}; sid=${id}`), '{"who":"me"}', 'what is no id is passed over')
+    t.deepEqual(store.calls, ['read'])
+  }
   const two = (first: string, second: string) =>
     raw(url, `GET /get HTTP/1.1\r\nHost: a\r\nConnection: close\r\nCookie: ${first}\r\nCookie: ${second}\r\n\r\n`)
   t.true((await two(`sid=${id}`, `sid=${other}`)).endsWith('{"who":"me"}'))
-  t.true((await two(`sid=${other}`, `sid=${id}`)).endsWith('{}'))
+  t.true((await two(`sid=${a}`, `sid=${id}`)).endsWith('{"who":"me"}'))
+  t.deepEqual(errors, [])
+})
+
+test('a dead id in front hides no live session, however it died', async t => {
+  const store = watched(memoryStore())
+  const rotating: Record<string, Handler> = {
+    ...handlers,
+    '/rotate': ctx => ctx.session.rotateId(),
+    '/regenerate': ctx => ctx.session.regenerate(),
+    '/logout': ctx => ctx.session.destroy(),
+  }
+  const { client, sessions, errors } = await site(t, rotating, { store })
+  const live = (await sessions.create({ who: 'me' } as object)).id
+  const sealed = session({ store, encryptionKeys: ['a passphrase of more than 32 characters'] })
+  const record = (await store.read((await sessions.create({ n: 1 } as object)).key)) as SessionRecord
+  const foreign = async (data: unknown, key: string) => {
+    await store.write(key, { ...record, data: data as string, version: `${Math.random()}` }, null)
+  }
+  const ids: Record<string, string> = { undecodable: (await sealed.create({ n: 1 } as object)).id }
+  for (const [name, data] of Object.entries({
+    foreign: 'something else',
+    empty: '',
+    'no JSON': '1;1;session;0\nx',
+    'no object': '1;1;session;0\n[]',
+    'a wrong length': '1;1;session;1\n99:[]{}',
+    'flash that is no list': '1;1;session;1\n2:{}{}',
+    'flash without marks': '1;1;session;1\n3:[1]{}',
+  })) {
+    const id = randomBytes(32).toString('base64url')
+    ids[name] = id
+    await foreign(data, createHash('sha256').update(id).digest('hex'))
+  }
+  for (const path of ['/rotate', '/regenerate', '/logout']) {
+    const { id, cookie } = await sessions.create({ who: 'past' } as object)
+    ids[path] = id
+    await client().get(path, { headers: { cookie } })
+  }
+  for (const [name, id] of Object.entries(ids)) {
+    const one = client()
+    const headers = { cookie: `sid=${id}; sid=${live}` }
+    t.is((await one.get('/get', { headers })).text, '{"who":"me"}', name)
+    t.deepEqual((await one.get('/set', { headers })).cookies, [], 'and no other session is begun')
+  }
+  const undecodables = Object.keys(ids).length - 3
+  t.deepEqual(
+    errors.map(({ code }) => code),
+    Array(2 * undecodables).fill('ERR_SESSION_DECODE'),
+  )
+  const alone = await client().get('/set', { headers: { cookie: `sid=${ids['/rotate']}; sid=${'A'.repeat(43)}` } })
+  t.deepEqual(alone.cookies, [], 'without a live one, a request under a superseded id begins none')
+})
+
+test('a failing read ends the search: that session may be the live one', async t => {
+  const store = watched(memoryStore())
+  const { client, sessions } = await site(t, handlers, { store })
+  const live = (await sessions.create({ who: 'me' } as object)).id
+  const dead = 'A'.repeat(43)
+  for (const cookie of [`sid=${dead}; sid=${live}`, `sid=${live}; sid=${dead}`]) {
+    const failing = cookie.startsWith(`sid=${dead}`) ? 2 : 1
+    let reads = 0
+    store.before = () => {
+      if (++reads === failing) throw new Error('down')
+    }
+    const reply = await client().get('/set', { headers: { cookie } })
+    t.is(reply.status, 503)
+    t.deepEqual(reply.cookies, [])
+    t.is(reads, failing)
+  }
+})
+
+test('open takes a prefixed name only when the socket itself is encrypted', async t => {
+  const opened: Record<string, Handler> = {
+    '/open': async ctx => ({ ...(await sessions.open(ctx.req)) }),
+  }
+  const { url, sessions } = await site(t, opened, { wrap: overTls })
+  const { id } = await sessions.create({ who: 'me' } as object)
+  const open = async (cookie: string) => (await getOverTls(`${url}/open`, cookie)).text
+  t.is(await open(`__Host-sid=${id}`), '{"who":"me"}')
+  t.is(await open(`sid=${id}`), '{}')
+  t.is(await open(`__Host-sid=${'A'.repeat(43)}; sid=${id}`), '{}')
+  t.is(await open(`sid=${'A'.repeat(43)}; __Host-sid=${'B'.repeat(43)}; __Host-sid=${id}`), '{"who":"me"}')
+})
+
+test('cookie headers are read as RFC 6265 splits them, whatever is in them', async t => {
+  const ids = [1, 2, 3].map(n => `${n}`.repeat(43))
+  const text = fc.oneof(
+    { weight: 3, arbitrary: fc.constantFrom(...ids) },
+    { weight: 1, arbitrary: fc.constantFrom(...ids.map(id => `"${id}"`), ...ids.map(id => `${id} `), `=${ids[0]}`) },
+    {
+      weight: 2,
+      arbitrary: fc.constantFrom('', 'sid=', `sid=${ids[1]}`, `x sid=${ids[1]}`, 'sid', '"a', ids[0]?.slice(1) ?? ''),
+    },
+    { weight: 1, arbitrary: fc.string({ maxLength: 45 }) },
+  )
+  const name = fc.oneof(
+    { weight: 4, arbitrary: fc.constantFrom('sid', '__Host-sid') },
+    {
+      weight: 2,
+      arbitrary: fc.constantFrom(
+        '',
+        'a',
+        'xsid',
+        'sid ',
+        'SID',
+        '"sid',
+        '__Secure-sid',
+        '\u00a0sid',
+        'sidsid',
+        '-__Host-sid',
+      ),
+    },
+  )
+  const space = fc.constantFrom('', ' ', ' ', '\t', '  \t', '\n', '\u00a0')
+  const pair = fc.tuple(space, name, fc.constantFrom('=', '=', '=', '', '=='), text).map(parts => parts.join(''))
+  const header = fc.array(pair, { maxLength: 8 }).chain(pairs => fc.constantFrom(';', '; ').map(by => pairs.join(by)))
+
+  /** Slow, and to be read once. */
+  const reference = (cookie: string, names: string[]): string[] => {
+    const pairs = cookie.split(';').map(one => one.replace(/^[ \t]+/, ''))
+    const values = names.flatMap(wanted =>
+      pairs.filter(one => one.split('=')[0] === wanted && one.includes('=')).map(one => one.slice(wanted.length + 1)),
+    )
+    return values.filter(value => value.length === 43 && /^[A-Za-z0-9_-]+$/.test(value))
+  }
+
+  const seen: string[] = []
+  const store = watched(memoryStore())
+  store.before = (_, key) => void seen.push(key)
+  const { sessions } = await site(t, handlers, { store })
+  const keys = new Map(ids.map(id => [createHash('sha256').update(id).digest('hex'), id]))
+  let found = 0
+  await fc.assert(
+    fc.asyncProperty(header, fc.boolean(), async (cookie, encrypted) => {
+      seen.length = 0
+      await sessions.open({ headers: { cookie }, socket: { encrypted } } as unknown as IncomingMessage)
+      const expected = reference(cookie, encrypted ? ['__Host-sid'] : ['__Host-sid', 'sid']).slice(0, 3)
+      if (expected.length > 0) found++
+      const read = seen.map(key => keys.get(key) ?? key)
+      const wanted = [...new Set(expected)]
+      if (read.join() !== wanted.join()) throw new Error(`${JSON.stringify(cookie)}: read ${read}, not ${wanted}`)
+    }),
+    { numRuns: 3000 },
+  )
+  t.true(found > 500, `${found} headers had an id`)
+})
+
+test('apps that name their cookie or header do not accept the ids of each other in a shared store', async t => {
+  const store = memoryStore()
+  const named = (name: string): SessionOptions => ({ store, cookie: { name } })
+  const apps: Record<string, { options: SessionOptions; send: (id: string) => Record<string, string> }> = {
+    automatic: { options: { store }, send: id => ({ cookie: `sid=${id}` }) },
+    sid: { options: named('sid'), send: id => ({ cookie: `sid=${id}` }) },
+    shop: { options: named('shop'), send: id => ({ cookie: `shop=${id}` }) },
+    Shop: { options: named('Shop'), send: id => ({ cookie: `Shop=${id}` }) },
+    admin: { options: named('admin'), send: id => ({ cookie: `admin=${id}` }) },
+    'the header Shop': {
+      options: { store, transport: headerTransport({ name: 'Shop' }) },
+      send: id => ({ shop: id }),
+    },
+    'the header X-Admin': {
+      options: { store, transport: { ...headerTransport({ name: 'X-Admin' }) } },
+      send: id => ({ 'x-admin': id }),
+    },
+  }
+  const all = {
+    ...handlers,
+    '/key': (ctx: Ctx) => [ctx.session.id, ctx.session.key],
+    '/rotate': async (ctx: Ctx) => [await ctx.session.rotateId(), ctx.session.id, ctx.session.key],
+  }
+  for (const [name, { options, send }] of Object.entries(apps)) {
+    const here = await site(t, all, options)
+    const { id, key } = await here.sessions.create({ who: 'me' } as object)
+    t.is(key === createHash('sha256').update(id).digest('hex'), name === 'automatic')
+    t.truthy(await store.read(key))
+    for (const [other, { options: theirs, send: sendThere }] of Object.entries(apps)) {
+      const there = await site(t, all, theirs)
+      const headers = sendThere(id)
+      t.is(
+        (await there.client().get('/get', { headers })).text,
+        name === other ? '{"who":"me"}' : '{}',
+        `${name} to ${other}`,
+      )
+      const opened = await there.sessions.open({ headers: sendThere(id), socket: {} } as unknown as IncomingMessage)
+      t.is(opened?.key, name === other ? key : undefined)
+    }
+    t.deepEqual((await here.client().get('/key', { headers: send(id) })).json, [id, key])
+    const [rotated, newId, newKey] = (await here.client().get('/rotate', { headers: send(id) })).json
+    t.true(rotated)
+    t.truthy(await store.read(newKey), 'the key that the store knows')
+    t.is((await here.client().get('/get', { headers: send(newId) })).text, '{"who":"me"}')
+    await here.sessions.revoke(newKey)
+    t.is((await here.client().get('/get', { headers: send(newId) })).text, '{}')
+  }
+})
+
+test('the name of a header is one name, however it is spelled', async t => {
+  const store = memoryStore()
+  const one = await site(t, handlers, { store, transport: headerTransport({ name: 'X-Session' }) })
+  const other = await site(t, handlers, { store, transport: headerTransport({ name: 'x-SESSION' }) })
+  const { id } = await one.sessions.create({ who: 'me' } as object)
+  t.is((await other.client().get('/get', { headers: { 'x-session': id } })).text, '{"who":"me"}')
 })
 
 test('spaces and tabs are all that may stand before a name', async t => {

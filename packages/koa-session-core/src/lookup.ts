@@ -1,0 +1,74 @@
+import type { IncomingMessage } from 'node:http'
+import type { Presented } from './cookie.js'
+import { isSessionError, type SessionError } from './errors.js'
+import { messages } from './flash.js'
+import type { GuardedCodec } from './guarded-codec.js'
+import { isLive } from './ledger.js'
+import { type Live, type Tombstone, undecodable } from './record.js'
+import type { Runtime } from './runtime.js'
+
+/** The outcome of the search for the session that a request names. */
+export interface Lookup {
+  readonly id: string
+  readonly key: string
+  /** Whether the answer is the one of a secure request. */
+  readonly secure: boolean
+  readonly state?: Live | Tombstone
+  /** The store failed, so the session may live. */
+  readonly error?: SessionError
+}
+
+/** How many values of one request are tried. Each costs a read, and anybody can make them up. */
+const attempts = 3
+
+/**
+ * Read the session that a request names. A cookie may come several times, under an old domain or path: the first value that
+ * names a live session counts. A failing read ends the search, because that session may be the live one.
+ */
+export async function lookUp(
+  runtime: Runtime,
+  req: IncomingMessage,
+  secure: boolean | undefined,
+  first: Presented,
+  report: (error: unknown) => void,
+): Promise<Lookup | undefined> {
+  const { codec, options, store } = runtime
+  const deadline = store.deadline()
+  let tried: string[] | undefined
+  let result: Lookup | undefined
+  let next: Presented | undefined = first
+  for (let nth = 1; next?.id !== undefined; nth++) {
+    const { id, secure: answer } = next
+    next = nth < attempts ? options.transport.present(req, secure, nth) : undefined
+    if (tried?.includes(id)) continue
+    const key = options.transport.keyOf(id)
+    try {
+      const state = await store.read(key, deadline)
+      if (isLive(state) && (!next || canOpen(codec, state))) return { id, key, secure: answer, state }
+      if (state?.kind === 'tombstone') {
+        if (!result?.state) result = { id, key, secure: answer, state }
+      } else if (state) report(undecodable())
+      else store.event('rejected', key)
+    } catch (error) {
+      if (!isSessionError(error)) throw error
+      return { id, key, secure: answer, error }
+    }
+    result ??= { id, key, secure: answer }
+    tried ??= []
+    tried.push(id)
+  }
+  return result
+}
+
+/** Whether the record opens. Usually that is found out when the app opens the session, but then it is too late for another. */
+function canOpen(codec: GuardedCodec, state: Live): boolean {
+  try {
+    const { data, flash } = state.texts()
+    codec.decodeData(data)
+    messages(codec, flash)
+    return true
+  } catch (error) {
+    if (isSessionError(error)) return false
+    throw error
+  }
+}
