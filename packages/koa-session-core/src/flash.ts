@@ -128,8 +128,14 @@ const isMessage = (value: unknown): value is Message =>
 
 /** The encoded messages of one request that still wait in `state`. */
 export function messagesOf(codec: GuardedCodec, tag: string, state: Live): string[] {
-  const own = messages(codec, state.texts().flash).filter(message => message[0] === tag)
-  return own.map(message => codec.encode(message))
+  let all: Message[]
+  try {
+    all = messages(codec, state.texts().flash)
+  } catch {
+    // The session has ended already, and nothing of this request is in a queue that cannot be decoded.
+    return []
+  }
+  return all.filter(message => message[0] === tag).map(message => codec.encode(message))
 }
 
 /** Claim what waits by one conditional write that changes nothing else. */

@@ -71,19 +71,33 @@ export class Visit {
     const { codec } = this.runtime
     const bag = new SessionBag(entry)
     try {
-      if (entry.known) {
-        const { data, flash } = entry.known.texts()
-        assign(bag, codec.decodeData(data))
-        messages(codec, flash)
-      }
+      if (entry.known) assign(bag, codec.decodeData(entry.known.texts().data))
     } catch (error) {
-      this.report(isSessionError(error) ? error : undecodable())
-      this.entry = new Entry(this)
-      this.entry.queued = entry.queued
+      this.#abandon(entry, error)
       return this.open()
     }
     entry.bag = bag
     return bag
+  }
+
+  /** The same for the messages that wait, which cost decoding and are seldom asked for. */
+  #openQueue(): void {
+    this.open()
+    const { entry } = this
+    if (!entry.known?.flashWaits) return
+    try {
+      messages(this.runtime.codec, entry.known.texts().flash)
+    } catch (error) {
+      this.#abandon(entry, error)
+    }
+  }
+
+  /** Go on with a new session, because the stored one cannot be decoded. */
+  #abandon(entry: Entry, error: unknown): void {
+    this.report(isSessionError(error) ? error : undecodable())
+    entry.over = true
+    this.entry = new Entry(this)
+    this.entry.queued = entry.queued
   }
 
   get session(): SessionBag {
@@ -106,13 +120,13 @@ export class Visit {
   queueFlash(value: unknown): void {
     this.opened = true
     // A session that cannot be decoded gives way to a new one here, not at the commit.
-    this.open()
+    this.#openQueue()
     this.entry.queued.push(encodedMessage(this.runtime.codec, this.tag, value))
   }
 
   takeFlash(): Promise<unknown[]> {
     this.opened = true
-    if (this.entry.known?.flashWaits) this.open()
+    if (this.entry.known?.flashWaits) this.#openQueue()
     const { entry } = this
     return new FlashMessages(() => {
       if (!entry.known?.flashWaits || entry.lost) return Promise.resolve([])

@@ -23,12 +23,14 @@ function counting() {
 }
 
 /** A memory store that holds `data` under the key of `id`. */
-async function holding(data: string): Promise<Store> {
-  const store = memoryStore()
+async function holding(data: unknown): Promise<Store> {
+  const inner = memoryStore()
   const now = Date.now()
-  const record: SessionRecord = { data, expiresAt: now + 60_000, seenAt: now, version: 'v' }
-  await store.write(sha256(id), record, null)
-  return store
+  const record: SessionRecord = { data: `${data}`, expiresAt: now + 60_000, seenAt: now, version: 'v' }
+  await inner.write(sha256(id), record, null)
+  if (typeof data === 'string') return inner
+  const foreign = { ...record, data } as SessionRecord
+  return { ...inner, read: async (key, call) => (key === sha256(id) ? foreign : inner.read(key, call)) }
 }
 
 test('No cookie, or not exactly 43 base64url characters: no store call', async t => {
@@ -79,6 +81,13 @@ for (const [what, data] of Object.entries({
   'a header of another format': '9;whatever\n{"n":1}',
   'no header at all': '{"n":1}',
   nothing: '',
+  'no data': undefined,
+  null: null,
+  bytes: Buffer.from('1;1700000000000;session;0\n{"n":1}'),
+  'an object': { n: 1 },
+  'a queue without its length': '1;1700000000000;session;1\n[]{"n":1}',
+  'a queue that is longer than its text': '1;1700000000000;session;1\n99:[]{"n":1}',
+  'a queue of a negative length': '1;1700000000000;session;1\n-1:[]{"n":1}',
 })) {
   test(`Undecodable: a new session, and ERR_SESSION_DECODE goes to onError: ${what}`, async t => {
     const { site, browser } = await start(t, { store: await holding(data) })
@@ -91,6 +100,37 @@ for (const [what, data] of Object.entries({
     t.deepEqual(await browser.data(), { n: 1 })
     t.deepEqual((await browser.send(page => page.flash(), { headers })).value, [])
     t.deepEqual(site.thrown, [])
+  })
+}
+
+for (const [what, queue] of Object.entries({
+  'no text of the codec': '[[',
+  'no list': '{}',
+  'a list of other things': '[1]',
+  'messages without a mark': '[[1,"Hello"]]',
+})) {
+  test(`Undecodable messages: a new session, and ERR_SESSION_DECODE goes to onError: ${what}`, async t => {
+    const data = `1;1700000000000;session;1\n${queue.length}:${queue}{"n":1}`
+    const handlers: Handler[] = [
+      page => page.flash(),
+      page => page.flash('Hello'),
+      page => {
+        page.flash('Hello')
+        page.session.n = 2
+      },
+      async page => [page.session.n, await page.flash(), { ...page.session }],
+    ]
+    const values: unknown[] = []
+    for (const handler of handlers) {
+      const { site, browser } = await start(t, { store: await holding(data) })
+      const { value } = await browser.visit(handler, { headers: { cookie: `sid=${id}` } })
+      values.push(value ?? (await browser.visit(page => page.flash())).value)
+      t.deepEqual([codes(site.reported), site.thrown], [['ERR_SESSION_DECODE'], []])
+    }
+    t.deepEqual(values, [[], ['Hello'], ['Hello'], [1, [], {}]])
+    const { browser } = await start(t, { store: await holding(data) })
+    const { cookies } = await browser.send(({ session }) => session.regenerate(), { headers: { cookie: `sid=${id}` } })
+    t.regex(`${cookies}`, /Max-Age=0/, 'it can be ended')
   })
 }
 
