@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { createInterface } from 'node:readline'
 import type { OpenStore, TestedStore } from './tested-store.js'
 
@@ -5,7 +6,12 @@ import type { OpenStore, TestedStore } from './tested-store.js'
  * A process of its own, driven over its standard input: each line is one call as JSON, and is answered by one line with
  * what it resolved to. Calls run side by side. When its input ends it closes its stores, and then has to end by itself.
  */
-type Call = { id: number; world: string; method: string; args: unknown[] }
+type Call = { id: number; world: string; method: string; args: unknown[]; now: number }
+
+// The clock of a call is its caller's, which a case may have put ahead.
+const ahead = new AsyncLocalStorage<number>()
+const systemNow = Date.now
+Date.now = () => systemNow() + (ahead.getStore() ?? 0)
 
 const [module = '', url = ''] = process.argv.slice(2)
 const { open } = (await import(module)) as { open: OpenStore }
@@ -65,10 +71,11 @@ function callMethod(store: TestedStore, method: string, args: unknown[]): Promis
 const input = createInterface({ input: process.stdin })
 
 input.on('line', async line => {
-  const { id, world, method, args } = JSON.parse(line) as Call
+  const { id, world, method, args, now } = JSON.parse(line) as Call
   try {
     const store = storeOn(world)
-    const value = await (tasks[method] ? tasks[method](store, ...(args as never[])) : callMethod(store, method, args))
+    const run = () => (tasks[method] ? tasks[method](store, ...(args as never[])) : callMethod(store, method, args))
+    const value = await ahead.run(Math.round((now - systemNow()) / 60_000) * 60_000, run)
     process.stdout.write(`${JSON.stringify({ id, value })}\n`)
   } catch (error) {
     process.stdout.write(`${JSON.stringify({ id, error: String(error) })}\n`)

@@ -44,7 +44,7 @@ export async function startStoreProcess(module: URL, url: string): Promise<Store
         waiting.set(id, ({ value, error }) =>
           error === undefined ? resolve(value as never) : reject(new Error(`over there: ${error}`)),
         )
-        spawned.stdin.write(`${JSON.stringify({ id, world, method, args })}\n`)
+        spawned.stdin.write(`${JSON.stringify({ id, world, method, args, now: Date.now() })}\n`)
       })
     },
     async end() {

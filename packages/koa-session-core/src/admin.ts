@@ -34,7 +34,7 @@ export interface Admin {
    * `subject` or on a store that cannot list.
    */
   revokeAll(subject: string, options?: { readonly except?: string }): Promise<number>
-  /** Delete expired sessions now. Resolves to how many went. */
+  /** Delete now what expired an hour ago or earlier. Resolves to how many went. */
   sweep(): Promise<number>
   /** Stop sweeping and close the store. */
   close(): Promise<void>

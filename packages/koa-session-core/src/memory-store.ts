@@ -26,6 +26,9 @@ interface Entry {
 /** Entries handled before `sweep` and `keys` let other work of the process run. */
 const batch = 1_000
 
+/** How long after its expiry a session stays, in milliseconds: the clock may be wrong at the moment of a sweep. */
+const sweepDelay = 3_600_000
+
 /**
  * Sessions in this process's memory: the reference for every other store. They end with the process, and another
  * process does not see them. After `close` the sessions are gone and every other call rejects.
@@ -126,13 +129,13 @@ export function memoryStore(options: MemoryStoreOptions = {}): SweepableStore & 
 
     async sweep(call) {
       begin(call)
-      const now = Date.now()
+      const latest = Date.now() - sweepDelay
       let examined = 0
       let swept = 0
       // A copy, so that a stream of new sessions cannot keep this walk from ending.
       for (const entry of [...entries.values()]) {
         // Replaced entries are new objects: one that was written meanwhile is not the one met here.
-        if (entry.expiresAt <= now && entries.get(entry.key) === entry) {
+        if (entry.expiresAt <= latest && entries.get(entry.key) === entry) {
           remove(entry)
           swept++
         }

@@ -62,7 +62,10 @@ export interface Store {
 
 /** A store whose backend does not remove expired sessions by itself. */
 export interface SweepableStore extends Store {
-  /** Delete expired sessions in bounded batches. Resolves to how many went. */
+  /**
+   * Delete, in bounded batches, what expired an hour ago or earlier, so that one fast clock signs nobody out. Resolves to
+   * how many went.
+   */
   sweep(call?: StoreCall): Promise<number>
 }
 

@@ -12,6 +12,8 @@ type Flaw = (store: FullStore, rows: Rows) => { [Member in keyof FullStore]?: Fu
 
 const alive = (row: SessionRecord | undefined) => (row && row.expiresAt > Date.now() ? row : undefined)
 
+const isDue = ({ expiresAt }: SessionRecord) => expiresAt <= Date.now() - 3_600_000
+
 /** A right store beside the memory store, made another way: expired rows stay until they are swept. */
 function tableStore(rows: Rows): FullStore {
   return {
@@ -42,7 +44,7 @@ function tableStore(rows: Rows): FullStore {
     },
     async sweep(call) {
       call?.signal?.throwIfAborted()
-      const expired = [...rows].filter(([, row]) => !alive(row)).slice(0, 500)
+      const expired = [...rows].filter(([, row]) => isDue(row)).slice(0, 500)
       for (const [key] of expired) rows.delete(key)
       return expired.length
     },
@@ -1002,9 +1004,9 @@ export const brokenStores: Record<string, Record<string, Flaw>> = {
     'the index is written before the condition is checked': indexed('before the condition'),
     'the index is never cleaned': indexed('never removed'),
   },
-  'sweep deletes the expired sessions, says how many, and spares the live': {
+  'sweep deletes what expired an hour ago, says how many, and spares the live': {
     'the number is wrong': store => ({ sweep: async call => (await store.sweep(call)) && 1 }),
-    'nothing is deleted': (_, rows) => ({ sweep: async () => [...rows.values()].filter(row => !alive(row)).length }),
+    'nothing is deleted': (_, rows) => ({ sweep: async () => [...rows.values()].filter(isDue).length }),
     'everything is deleted': (_, rows) => ({
       async sweep() {
         const { size } = rows
@@ -1016,6 +1018,39 @@ export const brokenStores: Record<string, Record<string, Flaw>> = {
       async sweep(call) {
         for (const [key, { subject, ...row }] of rows) rows.set(key, row)
         return store.sweep(call)
+      },
+    }),
+  },
+  'a clock that is fast ends no session for good: once it is right again, the session is there': {
+    'swept as soon as it has expired': (_, rows) => ({
+      async sweep() {
+        const expired = [...rows].filter(([, row]) => !alive(row))
+        for (const [key] of expired) rows.delete(key)
+        return expired.length
+      },
+    }),
+    'deleted by a read that finds it expired': (store, rows) => ({
+      async read(key, call) {
+        if (!alive(rows.get(key))) rows.delete(key)
+        return store.read(key, call)
+      },
+    }),
+    'deleted by a touch that comes too late': (store, rows) => ({
+      async touch(key, ...rest) {
+        if (!alive(rows.get(key))) rows.delete(key)
+        return store.touch(key, ...rest)
+      },
+    }),
+    'deleted by a listing': (store, rows) => ({
+      async *keys(call) {
+        for (const [key, row] of rows) if (!alive(row)) rows.delete(key)
+        yield* store.keys(call)
+      },
+    }),
+    'deleted by the next write': (store, rows) => ({
+      async write(...args) {
+        for (const [key, row] of rows) if (!alive(row)) rows.delete(key)
+        return store.write(...args)
       },
     }),
   },
@@ -1034,7 +1069,7 @@ export const brokenStores: Record<string, Record<string, Flaw>> = {
   'sweeps at the same time count each expired session once': {
     'counted first, deleted later': (store, rows) => ({
       async sweep() {
-        const expired = [...rows.keys()].filter(key => !alive(rows.get(key)))
+        const expired = [...rows].filter(([, row]) => isDue(row)).map(([key]) => key)
         await pause(1)
         for (const key of expired) await store.destroy(key)
         return expired.length
@@ -1044,7 +1079,7 @@ export const brokenStores: Record<string, Record<string, Flaw>> = {
   'a session created over an expired one survives a sweep at the same time': {
     'looked up first, deleted later': (store, rows) => ({
       async sweep() {
-        const expired = [...rows.keys()].filter(key => !alive(rows.get(key)))
+        const expired = [...rows].filter(([, row]) => isDue(row)).map(([key]) => key)
         await pause(1)
         for (const key of expired) await store.destroy(key)
         return expired.length

@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises'
 import { discard, reportSkipped } from './disk.js'
 import { type Entry, entriesIn } from './layout.js'
 import { SessionCell } from './session-cell.js'
-import { isLive } from './tag.js'
+import { isSweepable } from './tag.js'
 
 /** Remove what is expired in one shard, and what dead processes left there. Resolves to how many sessions went. */
 export async function sweepShard(directory: string, shard: string, signal?: AbortSignal): Promise<number> {
@@ -20,7 +20,7 @@ export async function sweepShard(directory: string, shard: string, signal?: Abor
       const { tag } = await cell.list()
       if (tag === undefined) return
       known.add(tag.attempt)
-      if (!isLive(tag) && (await cell.end(tag)) && tag.version !== '') swept++
+      if (isSweepable(tag) && (await cell.end(tag)) && tag.version !== '') swept++
     }
   }
 

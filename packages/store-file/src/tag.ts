@@ -52,5 +52,11 @@ export function parseTag(key: string, name: string): Tag | undefined {
   }
 }
 
+/** How long after its expiry a session stays, in milliseconds: one fast clock must not sign everybody out. */
+const sweepDelay = 3_600_000
+
+/** By the clock of this process. */
+export const isSweepable = (tag: Tag): boolean => tag.expiresAt <= Date.now() - sweepDelay
+
 /** By the clock of this process. */
 export const isLive = (tag: Tag): boolean => tag.expiresAt > Date.now()

@@ -54,7 +54,7 @@ export async function startStoreProcess(...wrapper: string[]): Promise<StoreProc
         waiting.set(id, ({ value, error }) =>
           error ? reject(Object.assign(new Error('over there'), error)) : resolve(value as never),
         )
-        spawned.stdin.write(`${JSON.stringify({ id, directory, method, args })}\n`)
+        spawned.stdin.write(`${JSON.stringify({ id, directory, method, args, now: Date.now() })}\n`)
       })
     },
     kill(signal) {

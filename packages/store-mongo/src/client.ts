@@ -10,6 +10,7 @@ export interface MongoCollection {
   deleteOne(filter: object, options: object): Promise<{ readonly deletedCount: number }>
   deleteMany(filter: object, options: object): Promise<{ readonly deletedCount: number }>
   createIndex(fields: Record<string, 1>, options: object): Promise<unknown>
+  indexes?(options: object): Promise<object[]>
 }
 
 /** How long a client that nobody uses stays connected, in milliseconds. */

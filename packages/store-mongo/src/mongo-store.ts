@@ -3,7 +3,7 @@ import type { EnumerableStore, SweepableStore } from 'koa-session-core'
 import { untilAborted } from 'koa-session-core/store'
 import { type MongoCollection, OwnClient } from './client.js'
 import { type SessionDocument, toDate, toRecord } from './document.js'
-import { createIndexes } from './indexes.js'
+import { createIndexes, sweepDelay } from './indexes.js'
 import { reading, writing } from './operation.js'
 import { write } from './write.js'
 
@@ -88,7 +88,7 @@ export function mongoStore(options: MongoStoreOptions): SweepableStore & Enumera
 
     async sweep({ signal } = {}) {
       // By the field that has an index.
-      const expired = { expires: { $lte: new Date() } }
+      const expired = { expires: { $lte: new Date(Date.now() - sweepDelay) } }
       const options = { ...reading(signal), projection: { _id: 1 }, limit: batch }
       for (let swept = 0; ; ) {
         const found = await run(signal, collection => collection.find(expired, options).toArray())

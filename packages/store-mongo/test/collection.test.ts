@@ -77,20 +77,26 @@ function withoutIndexes(collection: object, code: number) {
   return { store: mongoStore({ collection: proxied as never }), refused: () => refused }
 }
 
-test('without the right to make indexes the store works, and says so once', async t => {
-  const { collection } = stage(t)
+/** The warnings about indexes that match, from here to the end of the test. */
+function heardOf(t: ExecutionContext, about: RegExp): Error[] {
   const warnings: Error[] = []
   const listen = (warning: Error & { code?: string }) => {
-    if (warning.code === 'KOA_SESSION_MONGO_INDEX') warnings.push(warning)
+    if (warning.code === 'KOA_SESSION_MONGO_INDEX' && about.test(warning.message)) warnings.push(warning)
   }
   process.on('warning', listen)
+  t.teardown(() => void process.off('warning', listen))
+  return warnings
+}
+
+test('without the right to make indexes the store works, and says so once', async t => {
+  const { collection } = stage(t)
+  const warnings = heardOf(t, /no right/)
   for (let n = 0; n < 2; n++) {
     const { store, refused } = withoutIndexes(collection, 13)
     for (let m = 0; m < 2; m++) t.true(await store.write(newKey(), newRecord(), null))
     t.is(refused(), 2)
   }
   await new Promise(setImmediate)
-  process.off('warning', listen)
   t.deepEqual(
     warnings.map(({ message }) => /index on (.*);/.exec(message)?.[1]),
     ['expires', 'subject, _id'],
@@ -104,6 +110,24 @@ test('indexes that somebody else made in their own way are left alone', async t 
     t.true(await store.write(newKey(), newRecord(), null))
     t.is(refused(), 2)
   }
+})
+
+test('an index on expires that deletes sessions within an hour of their expiry is told once', async t => {
+  const warnings = heardOf(t, /too early/)
+  for (const [expireAfterSeconds, told] of [
+    [undefined, 0],
+    [3_600, 0],
+    [7_200, 0],
+    [0, 1],
+    [3_599, 1],
+  ] as const) {
+    const { collection, store } = stage(t)
+    await collection.createIndex({ expires: 1 }, expireAfterSeconds === undefined ? {} : { expireAfterSeconds })
+    for (let n = 0; n < 2; n++) t.true(await store.write(newKey(), newRecord(), null))
+    await new Promise(setImmediate)
+    t.is(warnings.length, told, `expireAfterSeconds: ${expireAfterSeconds}`)
+  }
+  t.regex(`${warnings[0]?.message}`, /index on expires deletes sessions too early.*expireAfterSeconds: 3600 by collMod/)
 })
 
 test('an index that failed for another reason is tried again with the next write', async t => {
@@ -121,7 +145,7 @@ test('an expired document that is still there reads as gone, can be replaced, an
   const expired = newRecord()
   for (const key of [replaced, swept]) {
     t.true(await store.write(key, expired, null))
-    t.true(await store.touch(key, { seenAt: 1, expiresAt: Date.now() - 1 }, expired.version))
+    t.true(await store.touch(key, { seenAt: 1, expiresAt: Date.now() - 3_600_000 }, expired.version))
   }
   t.is(await collection.countDocuments(), 2)
   for (const key of [replaced, swept]) t.is(await store.read(key), undefined)
@@ -160,7 +184,7 @@ test('whatever the client was opened with, reads go to the primary and writes to
   for await (const each of store.keys({ subject })) t.is(each, key)
   await store.destroy(key)
   await store.write(key, record, null)
-  await store.touch(key, { seenAt: 1, expiresAt: Date.now() - 1 }, record.version)
+  await store.touch(key, { seenAt: 1, expiresAt: Date.now() - 3_600_000 }, record.version)
   t.is(await store.sweep(), 1)
   const writes = ['insert', 'update', 'delete', 'createIndexes']
   const seen = new Set(sent.map(({ commandName }) => commandName))

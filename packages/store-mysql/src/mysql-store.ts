@@ -3,7 +3,7 @@ import type { EnumerableStore, SweepableStore } from 'koa-session-core'
 import { Executor } from './executor.js'
 import { Connections, type MysqlPool } from './pool.js'
 import { mysqlSchema, quotedName } from './schema.js'
-import { keysBatch, statements, sweepBatch } from './statements.js'
+import { keysBatch, statements, sweepBatch, sweepDelay } from './statements.js'
 
 export type MysqlStoreOptions = {
   /**
@@ -86,9 +86,9 @@ export function mysqlStore(options: MysqlStoreOptions): SweepableStore & Enumera
     },
 
     async sweep({ signal } = {}) {
-      const now = Date.now()
+      const latest = Date.now() - sweepDelay
       for (let swept = 0; ; ) {
-        const deleted = await executor.change(signal, sql.sweep, [now])
+        const deleted = await executor.change(signal, sql.sweep, [latest])
         swept += deleted
         if (deleted < sweepBatch) return swept
       }

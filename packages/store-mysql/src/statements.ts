@@ -1,3 +1,6 @@
+/** How long after its expiry a session stays, in milliseconds: one fast clock must not sign everybody out. */
+export const sweepDelay = 3_600_000
+
 /** Rows that `sweep` deletes with one statement, in a transaction that others may have to wait for. */
 export const sweepBatch = 500
 
@@ -42,7 +45,7 @@ WHERE \`key\` = ? AND expires_at > ? AND CAST(version AS BINARY) = ?`,
   destroy: `
 DELETE FROM ${table} WHERE \`key\` = ?`,
 
-  /** now */
+  /** the latest expiry */
   sweep: `
 DELETE FROM ${table} WHERE expires_at <= ? ORDER BY expires_at LIMIT ${sweepBatch}`,
 

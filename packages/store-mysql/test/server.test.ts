@@ -102,10 +102,10 @@ serially(`eight writers against sweepers for ${seconds} seconds see no error`, a
 
   async function write(store: (typeof stores)[number]) {
     while (Date.now() < end) {
-      const [key, record] = [any(keys), newRecord(Math.random() * 30)]
+      const [key, record] = [any(keys), newRecord(Math.random() < 0.5 ? 60_000 : Math.random() * 30)]
       const found = await store.read(key)
       if (await store.write(key, record, found?.version ?? null)) won++
-      await store.touch(key, { seenAt: 2, expiresAt: Date.now() + 10 }, record.version)
+      await store.touch(key, { seenAt: 2, expiresAt: Date.now() - 3_600_000 }, record.version)
       if (Math.random() < 0.1) await store.destroy(key)
     }
   }

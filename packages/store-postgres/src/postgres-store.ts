@@ -3,7 +3,7 @@ import type { EnumerableStore, SweepableStore } from 'koa-session-core'
 import { Executor } from './executor.js'
 import { Clients, type PostgresPool } from './pool.js'
 import { postgresSchema, qualifiedName } from './schema.js'
-import { batch, statements } from './statements.js'
+import { batch, statements, sweepDelay } from './statements.js'
 
 export type PostgresStoreOptions = {
   /**
@@ -83,9 +83,9 @@ export function postgresStore(options: PostgresStoreOptions): SweepableStore & E
     },
 
     async sweep({ signal } = {}) {
-      const now = Date.now()
+      const latest = Date.now() - sweepDelay
       for (let swept = 0; ; ) {
-        const { rowCount } = await executor.run(signal, sql.sweep, [now])
+        const { rowCount } = await executor.run(signal, sql.sweep, [latest])
         swept += rowCount ?? 0
         if ((rowCount ?? 0) < batch) return swept
       }

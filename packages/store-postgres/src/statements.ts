@@ -11,6 +11,9 @@ export class Statement {
   }
 }
 
+/** How long after its expiry a session stays, in milliseconds: one fast clock must not sign everybody out. */
+export const sweepDelay = 3_600_000
+
 /** Rows that `sweep` deletes, and keys that `keys` reads, with one statement. */
 export const batch = 1_000
 
@@ -49,7 +52,7 @@ WHERE key = $1 AND expires_at > $4 AND version = $5`),
   destroy: new Statement(`
 DELETE FROM ${table} WHERE key = $1`),
 
-  /** now. Leaves out what somebody is writing at this moment. */
+  /** the latest expiry. Leaves out what somebody is writing at this moment. */
   sweep: new Statement(`
 DELETE FROM ${table} WHERE expires_at <= $1 AND key = ANY(ARRAY(
   SELECT key FROM ${table} WHERE expires_at <= $1 LIMIT ${batch} FOR UPDATE SKIP LOCKED))`),

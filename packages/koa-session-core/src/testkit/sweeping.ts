@@ -1,20 +1,65 @@
-import { created, expired, holds, is, mortal, until } from './expectations.js'
-import { atOnce, type Case, newKey, newRecord, pick } from './world.js'
+import type { SweepableStore } from '../store.js'
+import { followsClock, sweepDelay, withFastClock } from './clock.js'
+import { created, holds, is, listed } from './expectations.js'
+import { atOnce, type Case, newKey, newRecord, pick, type World } from './world.js'
+
+/** How long the sessions live that are to be swept, in milliseconds: no case takes as long. */
+const life = 300_000
+
+const brief = () => newRecord({ expiresAt: Date.now() + life })
+const lasting = () => newRecord({ expiresAt: Date.now() + 24 * sweepDelay, subject: newKey() })
+
+/** Runs `use` as if what `brief` makes had expired an hour ago, and not where the store is by a clock of its own. */
+async function whenSweepable(store: SweepableStore, use: () => Promise<void>): Promise<void> {
+  const key = newKey()
+  await created(store, key, brief())
+  const isDue = await followsClock(store, key, life)
+  await store.destroy(key)
+  if (isDue) await withFastClock(life + sweepDelay + 1, use)
+}
 
 export const sweepingCases: Case[] = [
   {
-    title: 'sweep deletes the expired sessions, says how many, and spares the live',
+    title: 'sweep deletes what expired an hour ago, says how many, and spares the live',
     needs: 'sweep',
     async run(world) {
       const store = await world.openSweepable()
       is(await store.sweep(), 0, 'There is nothing to sweep in an empty world')
       const live = [newKey(), newKey(), newKey()]
-      const records = await atOnce(3, n => created(store, pick(live, n), newRecord({ subject: newKey() })))
+      const records = await atOnce(3, n => created(store, pick(live, n), lasting()))
+      await atOnce(5, () => created(store, newKey(), brief()))
       is(await store.sweep(), 0, 'Live sessions are not swept')
-      await atOnce(5, () => expired(store, newKey()))
-      is(await store.sweep(), 5, 'sweep resolves to the number of sessions it deleted')
-      is(await store.sweep(), 0, 'What was swept is gone')
+      await whenSweepable(store, async () => {
+        is(await store.sweep(), 5, 'sweep resolves to the number of sessions it deleted')
+        is(await store.sweep(), 0, 'What was swept is gone')
+      })
       for (const [n, key] of live.entries()) await holds(store, key, records[n], 'A live session is spared as it is')
+    },
+  },
+  {
+    title: 'a clock that is fast ends no session for good: once it is right again, the session is there',
+    async run(world) {
+      const store = await world.open()
+      const [key, subject] = [newKey(), newKey()]
+      const record = await created(store, key, newRecord({ expiresAt: Date.now() + life, subject }))
+      if (!(await followsClock(store, key, life))) return
+      await withFastClock(life + 0.9 * sweepDelay, async () => {
+        await holds(store, key, undefined, 'By the clock of the caller the session has expired')
+        const times = { seenAt: Date.now(), expiresAt: Date.now() + life }
+        is(await store.touch(key, times, record.version), false, 'A touch of an expired session is false')
+        is(await store.write(key, newRecord(), record.version), false, 'A write at its version is false')
+        const other = newKey()
+        await created(store, other, newRecord({ subject }))
+        if (world.capabilities.includes('keys'))
+          is(await listed(await world.openEnumerable(), subject), [other], 'It is not listed')
+        if (world.capabilities.includes('sweep')) {
+          is(await (await world.openSweepable()).sweep(), 0, 'It is not swept: it expired less than an hour ago')
+        }
+        await store.destroy(other)
+      })
+      await holds(store, key, record, 'The session lives, and another clock has not ended it')
+      if (world.capabilities.includes('keys'))
+        is(await listed(await world.openEnumerable(), subject), [key], 'It is listed again')
     },
   },
   {
@@ -23,15 +68,13 @@ export const sweepingCases: Case[] = [
     async run(world) {
       const store = await world.openSweepable()
       const key = newKey()
-      const live = await created(store, key, newRecord())
-      let last = 0
+      const live = await created(store, key, lasting())
       await atOnce(20, async () => {
-        for (let n = 0; n < 53; n++) last = Math.max(last, (await mortal(store, newKey())).expiresAt)
+        for (let n = 0; n < 53; n++) await created(store, newKey(), brief())
       })
-      await until(last)
-      let swept = 0
-      for (let batch = await store.sweep(); batch > 0; batch = await store.sweep()) swept += batch
-      is(swept, 1_060, 'Batches are bounded, but each call goes on where the last one stopped')
+      await whenSweepable(store, async () => {
+        is(await sweptBy(store), 1_060, 'Batches are bounded, but each call goes on where the last one stopped')
+      })
       await holds(store, key, live, 'The live session is spared')
     },
   },
@@ -39,33 +82,43 @@ export const sweepingCases: Case[] = [
     title: 'sweeps at the same time count each expired session once',
     needs: 'sweep',
     async run(world) {
-      const stores = await Promise.all([world.openSweepable(), world.openSweepable(), world.openSweepable()])
+      const stores = await openThree(world)
       const [store] = stores
-      await atOnce(30, () => expired(store, newKey()))
-      let swept = 0
-      await Promise.all(
-        stores.map(async each => {
-          for (let batch = await each.sweep(); batch > 0; batch = await each.sweep()) swept += batch
-        }),
-      )
-      is(swept, 30, 'A session is counted by the sweep that deleted it')
+      await atOnce(30, () => created(store, newKey(), brief()))
+      await whenSweepable(store, async () => {
+        const swept = await Promise.all(stores.map(sweptBy))
+        const all = swept.reduce((sum, each) => sum + each)
+        is(all, 30, 'A session is counted by the sweep that deleted it')
+      })
     },
   },
   {
     title: 'a session created over an expired one survives a sweep at the same time',
     needs: 'sweep',
     async run(world) {
-      const [store, sweeper] = await Promise.all([world.openSweepable(), world.openSweepable()])
-      for (let round = 0; round < 4; round++) {
-        const keys = Array.from({ length: 12 }, newKey)
-        await atOnce(12, n => expired(store, pick(keys, n)))
-        const records = keys.map(() => newRecord())
-        const before = sweeper.sweep()
-        const creating = atOnce(12, n => store.write(pick(keys, n), pick(records, n), null))
-        const [answers] = await Promise.all([creating, before, sweeper.sweep()])
-        is(answers, Array(12).fill(true), 'A sweep does not make a creator lose')
-        for (const [n, key] of keys.entries()) await holds(store, key, records[n], 'A sweep spares what is new')
-      }
+      const [store, sweeper] = await openThree(world)
+      const keys = Array.from({ length: 48 }, newKey)
+      await atOnce(48, n => created(store, pick(keys, n), brief()))
+      await whenSweepable(store, async () => {
+        for (let first = 0; first < keys.length; first += 12) {
+          const records = Array.from({ length: 12 }, () => newRecord())
+          const before = sweeper.sweep()
+          const creating = atOnce(12, n => store.write(pick(keys, first + n), pick(records, n), null))
+          const [answers] = await Promise.all([creating, before, sweeper.sweep()])
+          is(answers, Array(12).fill(true), 'A sweep does not make a creator lose')
+          for (const [n, record] of records.entries()) {
+            await holds(store, pick(keys, first + n), record, 'A sweep spares what is new')
+          }
+        }
+      })
     },
   },
 ]
+
+const openThree = (world: World) => Promise.all([world.openSweepable(), world.openSweepable(), world.openSweepable()])
+
+async function sweptBy(store: SweepableStore): Promise<number> {
+  let swept = 0
+  for (let batch = await store.sweep(); batch > 0; batch = await store.sweep()) swept += batch
+  return swept
+}
