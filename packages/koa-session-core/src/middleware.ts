@@ -75,11 +75,8 @@ async function find(runtime: Runtime, visit: Visit, reply: Reply, ctx: Context, 
   if (!found) return
   const { id, key, state, error } = found
   reply.answerAs(found.secure)
-  if (error) {
-    if (runtime.options.storeFailure === 'reject') throw error
-    visit.entry.failure = { key, error }
-    visit.report(error)
-  } else if (state?.kind === 'live') {
+  if (error) visit.unread({ key, error })
+  else if (state?.kind === 'live') {
     visit.resume(id, state)
     reply.clientHas({ id, maxAge: state.maxAge, expiresAt: state.record.expiresAt })
     touch(runtime, visit, state)

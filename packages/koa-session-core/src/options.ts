@@ -72,8 +72,8 @@ export interface SessionOptions {
    */
   readonly storeTimeout?: number
   /**
-   * What a request gets whose session cannot be read: `'reject'` answers 503, `'anonymous'` serves it with an empty session
-   * of which nothing is kept.
+   * What to do when a session cannot be read. `'reject'`: the first use of it throws a 503, and a handler that does not use
+   * it answers. `'anonymous'`: the request gets an empty session of which nothing is kept.
    * @default 'reject'
    */
   readonly storeFailure?: 'reject' | 'anonymous'

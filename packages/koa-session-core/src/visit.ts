@@ -47,6 +47,12 @@ export class Visit {
     this.entry = new Entry(this, { id, key: known.key, known })
   }
 
+  /** The session that the client named could not be read. */
+  unread(failure: NonNullable<Entry['failure']>): void {
+    this.entry.failure = failure
+    if (this.runtime.options.storeFailure === 'anonymous') this.report(failure.error)
+  }
+
   get tag(): string {
     return (this.#tag ??= newVersion())
   }
@@ -100,12 +106,20 @@ export class Visit {
     this.entry.queued = entry.queued
   }
 
-  get session(): SessionBag {
+  /** The app uses the session. If it could not be read, the app learns of it here. */
+  #use(): void {
     this.opened = true
+    const { failure } = this.entry
+    if (failure && this.runtime.options.storeFailure === 'reject') throw failure.error
+  }
+
+  get session(): SessionBag {
+    this.#use()
     return this.open()
   }
 
   set session(value: SessionData | null) {
+    this.#use()
     if (value === null) {
       this.#leave(false)
       return
@@ -118,14 +132,14 @@ export class Visit {
   }
 
   queueFlash(value: unknown): void {
-    this.opened = true
+    this.#use()
     // A session that cannot be decoded gives way to a new one here, not at the commit.
     this.#openQueue()
     this.entry.queued.push(encodedMessage(this.runtime.codec, this.tag, value))
   }
 
   takeFlash(): Promise<unknown[]> {
-    this.opened = true
+    this.#use()
     if (this.entry.known?.flashWaits) this.#openQueue()
     const { entry } = this
     return new FlashMessages(() => {
@@ -182,12 +196,13 @@ export class Visit {
 
   /** Whether there is nothing to finish: the handler never opened the session, and its times are fresh. */
   get idle(): boolean {
-    return !this.opened && !this.#touching
+    return !this.opened && !this.#touching && !this.entry.failure
   }
 
   /** Everything that is left when the handler has ended. `abandon`: it failed, so what was not awaited is not stored. */
   async finish(abandon: boolean): Promise<unknown> {
     const deadline = this.runtime.store.deadline()
+    this.#reportUnread()
     let failure: unknown
     try {
       while (this.#pending.length > 0) await this.#pending.pop()
@@ -206,6 +221,12 @@ export class Visit {
       return undefined
     }
     return failure
+  }
+
+  /** A read that failed is reported even if the handler did not need it. */
+  #reportUnread(): void {
+    const { failure } = this.entry
+    if (failure && !this.opened && this.runtime.options.storeFailure === 'reject') this.report(failure.error)
   }
 
   /** Move the session's times beside the handler. */
