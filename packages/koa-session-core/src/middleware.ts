@@ -1,6 +1,5 @@
 import type { Context, ExtendableContext } from 'koa'
 import { type Admin, admin } from './admin.js'
-import { carry } from './carry.js'
 import type { Presented } from './cookie.js'
 import { adviseOnProxy } from './cookie-advice.js'
 import { type Flash, flashOf } from './flash.js'
@@ -61,10 +60,10 @@ export function session(options: SessionOptions = {}): Sessions {
     } catch (error) {
       const failure = await visit.finish(!isAnswer(error))
       if (failure !== undefined) visit.report(failure)
-      throw carry(error, reply.headers, ctx)
+      throw error
     }
     const failure = await visit.finish(false)
-    if (failure !== undefined) throw carry(failure, reply.headers, ctx)
+    if (failure !== undefined) throw failure
   }
   return Object.assign(middleware, admin(runtime, sweeper))
 }
@@ -131,7 +130,12 @@ const assignable: PropertyDescriptor = { writable: true, configurable: true, enu
 
 /** Whether a handler that threw has answered: an HTTP error below 500 is an answer, anything else a failure. */
 function isAnswer(error: unknown): boolean {
-  const { status, statusCode } = (error ?? {}) as { status?: unknown; statusCode?: unknown }
-  const code = status ?? statusCode
-  return typeof code === 'number' && code >= 100 && code < 500
+  try {
+    const { status, statusCode } = (error ?? {}) as { status?: unknown; statusCode?: unknown }
+    const code = status ?? statusCode
+    return typeof code === 'number' && code >= 100 && code < 500
+  } catch {
+    // Anything can be thrown, also an object that does not let itself be read.
+    return false
+  }
 }

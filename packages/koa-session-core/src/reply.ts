@@ -1,5 +1,7 @@
+import type { ServerResponse } from 'node:http'
 import type { Context } from 'koa'
 import type { IdTransport } from './cookie.js'
+import { type HeadersListener, onHeaders } from './on-headers.js'
 import type { MaxAge } from './record.js'
 
 /** A session as its client is to know it. */
@@ -9,18 +11,25 @@ export interface Delivery {
   readonly expiresAt: number
 }
 
-type Headers = Record<string, string | string[]>
+/** Header lines by lower-case name. */
+type Lines = Map<string, string[]>
 
-/** Everything the session adds to a response: the id by way of the transport, `Vary` and `Cache-Control`. */
-export class Reply {
+/**
+ * Everything the session adds to a response: the id by way of the transport, `Vary` and `Cache-Control`. It is put on at
+ * once, so that the app sees it, and again when the headers are written: Koa's error handler begins by removing all
+ * headers, a proxied response brings its own, and a middleware outside of the session may still set some.
+ */
+export class Reply implements HeadersListener {
   readonly #ctx: Context
   readonly #transport: IdTransport
   /** Whether the id goes out as on a secure request. */
   #secure: boolean
   /** What the client has: `null` when it has nothing. */
   #client: Delivery | 'unknown' | null
-  /** What the transport wrote, for Koa's error handler, which starts from no headers. */
-  #written: Headers | undefined
+  /** What the transport wrote last. */
+  #written: Lines | undefined
+  #opened = false
+  #listens = false
 
   constructor(ctx: Context, transport: IdTransport, secure: boolean, presented: boolean) {
     this.#ctx = ctx
@@ -45,45 +54,128 @@ export class Reply {
     this.#secure = secure
   }
 
+  /** What the handler answers may depend on the session. */
+  opened(): void {
+    if (this.#opened) return
+    this.#opened = true
+    this.#listen()
+  }
+
   /** Make the response say `next` (`null`: that the session ended), unless the client knows already. */
   deliver(next: Delivery | null): void {
     if (!this.open || same(this.#client, next)) return
-    const ctx = this.#ctx
-    const before = ctx.res.getHeaders() as Headers
+    const { res } = this.#ctx
+    this.#takeBack()
+    const before = linesOf(res.getHeaders())
     const maxAge = next && next.maxAge !== 'session' ? Math.max(next.expiresAt - Date.now(), 0) : 'session'
-    this.#transport.write(ctx, next?.id ?? null, { maxAge, secure: this.#secure })
+    this.#transport.write(this.#ctx, next?.id ?? null, { maxAge, secure: this.#secure })
     this.#client = next
-    this.#written ??= {}
-    for (const [name, value] of Object.entries(ctx.res.getHeaders() as Headers)) {
-      const had = [before[name] ?? []].flat().map(String)
-      const added = [value].flat().filter(one => !had.includes(String(one)))
-      if (added.length > 0) this.#written[name] = Array.isArray(value) ? added : value
+    this.#written = added(before, linesOf(res.getHeaders()))
+    this.#listen()
+    this.#put()
+  }
+
+  /** The handler has ended, and so has the commit. */
+  finish(): void {
+    if (this.open) this.#put()
+  }
+
+  beforeHeaders(): void {
+    this.#put()
+  }
+
+  #listen(): void {
+    if (this.#listens || !this.open) return
+    this.#listens = true
+    onHeaders(this.#ctx.res, this)
+  }
+
+  /** Remove what the transport wrote before, so that whatever it is, it is never there twice. */
+  #takeBack(): void {
+    const { res } = this.#ctx
+    const now = linesOf(res.getHeaders())
+    for (const [name, ours] of this.#written ?? []) {
+      const others = (now.get(name) ?? []).filter(line => !ours.includes(line))
+      if (others.length > 0) res.setHeader(name, others)
+      else res.removeHeader(name)
     }
-    this.#forbidCaching(ctx)
+  }
+
+  #put(): void {
+    if (this.#written) {
+      for (const [name, ours] of this.#written) this.#putLines(name, ours)
+      this.#forbidCaching()
+    }
+    if (this.#opened && this.#transport.vary) putVary(this.#ctx.res, this.#transport.vary)
+  }
+
+  #putLines(name: string, ours: string[]): void {
+    const { res } = this.#ctx
+    const now = lines(res.getHeader(name))
+    if (name === 'vary') putVary(res, ours.join())
+    else if (name === 'set-cookie') {
+      const names = ours.map(cookieName)
+      const others = now.filter(line => !names.includes(cookieName(line)))
+      if (now.length !== others.length + ours.length || !ours.every(line => now.includes(line))) {
+        res.setHeader('Set-Cookie', [...others, ...ours])
+      }
+    } else if (now.join() !== ours.join()) res.setHeader(name, ours.length === 1 ? (ours[0] as string) : ours)
   }
 
   /** A shared cache must not hand one person's id to another; what the app decided already stands. */
-  #forbidCaching(ctx: Context): void {
-    if (!/\b(private|no-store)\b/i.test(ctx.response.get('Cache-Control'))) ctx.set('Cache-Control', 'no-store')
+  #forbidCaching(): void {
+    const { res } = this.#ctx
+    if (!isKeptFromCaches(lines(res.getHeader('Cache-Control')).join())) res.setHeader('Cache-Control', 'no-store')
   }
+}
 
-  finish(opened: boolean): void {
-    if (!this.open) return
-    const ctx = this.#ctx
-    if (opened && this.#transport.vary) ctx.vary(this.#transport.vary)
-    if (this.#written) this.#forbidCaching(ctx)
-  }
+const lines = (value: number | string | readonly string[] | undefined): string[] => [value ?? []].flat().map(String)
 
-  /** The headers that must survive Koa's error handler. */
-  get headers(): Headers | undefined {
-    if (!this.open) return undefined
-    const { response } = this.#ctx
-    const kept: Headers = { ...this.#written }
-    // Without a cookie, what the app said about caching was meant for the page, not for the error.
-    const names = this.#written ? ['Vary', 'Cache-Control'] : ['Vary']
-    for (const name of names) if (response.get(name)) kept[name] = response.get(name)
-    return Object.keys(kept).length > 0 ? kept : undefined
+/** A copy: libraries that set cookies append to the array they find. */
+function linesOf(headers: Readonly<Record<string, number | string | string[] | undefined>>): Lines {
+  return new Map(Object.entries(headers).map(([name, value]) => [name, lines(value)]))
+}
+
+/** What belongs to a body, which an error replaces, and what has a rule of its own. */
+const notOurs = /^(content-.*|transfer-encoding|etag|last-modified|cache-control)$/
+
+/** What a transport added. */
+function added(before: Lines, after: Lines): Lines {
+  const written: Lines = new Map()
+  for (const [name, now] of after) {
+    const had = before.get(name) ?? []
+    if (notOurs.test(name) || now.join() === had.join()) continue
+    written.set(name, name === 'set-cookie' ? now.filter(line => !had.includes(line)) : now)
   }
+  return written
+}
+
+function putVary(res: ServerResponse, wanted: string): void {
+  const now = res.getHeader('Vary')
+  if (now === wanted) return
+  if (now === undefined) {
+    res.setHeader('Vary', wanted)
+    return
+  }
+  const has = fields(lines(now).join())
+  const lower = has.map(field => field.toLowerCase())
+  const missing = fields(wanted).filter(field => !lower.includes(field.toLowerCase()))
+  if (missing.length > 0 && !has.includes('*')) res.setHeader('Vary', [...has, ...missing].join(', '))
+}
+
+const fields = (list: string): string[] => list.split(',').flatMap(field => field.trim() || [])
+
+/** As browsers read it (RFC 6265bis, section 5.6). */
+const cookieName = (line: string): string =>
+  (/^[ \t]*([^=;]*?)[ \t]*(=|;|$)/.exec(line) as RegExpExecArray)[1] as string
+
+/**
+ * Whether every shared cache leaves the response alone (RFC 9111, section 5.2). A directive may have a quoted argument that
+ * holds anything, and `private` with an argument speaks of single headers only.
+ */
+function isKeptFromCaches(cacheControl: string): boolean {
+  const directives = cacheControl.replace(/"(\\.|[^"\\])*("|$)/g, '""').split(',')
+  return directives.some(directive => /^[ \t]*(private|no-store)[ \t]*$/i.test(directive))
 }
 
 function same(client: Delivery | 'unknown' | null, next: Delivery | null): boolean {

@@ -25,7 +25,7 @@ export class Visit {
   readonly #unheard: (() => unknown)[] = []
   #touching: Promise<void> | undefined
   entry: Entry
-  opened = false
+  #opened = false
   #finished: boolean
   /** Whether this request ended a session, so that the response may clear its cookie. */
   hasLeft = false
@@ -40,6 +40,15 @@ export class Visit {
     this.#deliverable = () => response?.reply.open ?? deliverable
     this.entry = new Entry(this)
     this.#finished = !response
+  }
+
+  get opened(): boolean {
+    return this.#opened
+  }
+
+  set opened(value: true) {
+    this.#opened = value
+    this.#reply?.opened()
   }
 
   /** Work on the stored session that the client named. */
@@ -215,7 +224,7 @@ export class Visit {
     this.#finished = true
     for (const judge of this.#unheard) judge()
     this.#deliver()
-    this.#reply?.finish(this.opened)
+    this.#reply?.finish()
     if (isSessionError(failure) && failure.code === 'ERR_SESSION_HEADERS_SENT') {
       this.report(failure)
       return undefined

@@ -239,7 +239,7 @@ test('One error object thrown for two users never carries the cookie of one to t
 test('While one answer is on its way, others with the same error object carry their own cookies or none', async t => {
   const hold = gate()
   let arrived = 0
-  // Outside of the session: what it throws has its headers by now, and waits here for the others.
+  // Outside of the session: each answer is known by now, and waits here for the others.
   const outside: Middleware = async (_, next) => {
     try {
       await next()
