@@ -54,9 +54,9 @@ export class OptionCheck {
     if (!good) this.fault(option, `${rule}, got ${show(value)}`)
   }
 
-  /** The same for a URL, a client, a key: of the value only its type is shown. */
-  secret(option: string, good: boolean, rule: string, value: unknown): void {
-    if (!good) this.fault(option, `${rule}, got ${kindOf(value)}`)
+  /** The same for a URL, a client, a key: of the value only its type is shown. `advice` says what to do instead. */
+  secret(option: string, good: boolean, rule: string, value: unknown, advice = ''): void {
+    if (!good) this.fault(option, `${rule}, got ${kindOf(value)}${advice && `; ${advice}`}`)
   }
 
   /** `value` must be an object with these methods: whether it is. */
@@ -64,10 +64,8 @@ export class OptionCheck {
     const missing = required.find(method => typeof Object(value)[method] !== 'function')
     if (missing === undefined) return true
     const rule = `must have the methods ${required.join(', ')}, ${missing} is missing`
-    const name = typeof value === 'function' && isIdentifier(value.name) ? value.name : undefined
-    const call = name === undefined ? undefined : `if it makes one, call it: ${option}: ${name}()`
-    const more = advice ?? call
-    this.fault(option, `${rule}, got ${kindOf(value)}${more === undefined ? '' : `; ${more}`}`)
+    const name = typeof value === 'function' && isIdentifier(value.name) && value.name
+    this.secret(option, false, rule, value, advice ?? (name ? `if it makes one, call it: ${option}: ${name}()` : ''))
     return false
   }
 
@@ -75,7 +73,33 @@ export class OptionCheck {
   either(options: object, one: string, other: string): void {
     const given = [one, other].filter(name => (options as Record<string, unknown>)[name] !== undefined)
     if (given.length === 1) return
-    this.fault(one, `or option ${other} must be given, got ${given.length === 2 ? 'both' : 'neither'}`)
+    const got = given.length === 2 ? 'both' : 'neither'
+    this.#faults.push(`options must have either ${one} or ${other}, got ${got}`)
+  }
+
+  /**
+   * `value` must be a URL that begins with one of `starts` and that `parse` takes: it throws where the driver would. A
+   * message shows nothing of it.
+   */
+  url(option: string, value: unknown, starts: readonly string[], parse: (url: string) => unknown = parsed): void {
+    if (typeof value !== 'string' || !starts.some(start => value.toLowerCase().startsWith(start))) {
+      this.secret(option, false, `must begin with ${starts.join(' or ')}`, value)
+      return
+    }
+    let said: string | undefined
+    try {
+      parse(value)
+      if (!isCutShort(value)) return
+    } catch (error) {
+      // Drivers quote what they cannot understand; names of options are all that is no secret.
+      said = /^options? [\w, ]{1,80} (is|are) not supported$/.exec((error as Error).message)?.[0]
+    }
+    const encode = 'percent-encode user name and password with encodeURIComponent (# is %23, / is %2F, @ is %40)'
+    const isOther = said !== undefined && !isCutShort(value)
+    this.fault(
+      option,
+      isOther ? `is not taken by the driver: ${said}` : `cannot be parsed: check host and port, ${encode}`,
+    )
   }
 
   /** Throws if anything was wrong. */
@@ -107,6 +131,16 @@ export function kindOf(value: unknown): string {
   if (name === 'Array') return 'an array'
   return name === 'Object' ? 'an object' : `${/^[AEIOU]/i.test(name) ? 'an' : 'a'} ${name}`
 }
+
+/** What every driver does with a URL. A path is that of a socket. */
+function parsed(text: string): void {
+  if (text.startsWith('/')) return
+  const { username, password, hostname, pathname } = new URL(text)
+  for (const part of [username, password, hostname, pathname]) decodeURIComponent(part)
+}
+
+/** Whether an `@` stands where none belongs: a `/`, `?` or `#` in the password ended the host before it. */
+const isCutShort = (url: string): boolean => /^[^:]*:\/\/[^@/?#]*([/?#][^@=]*|#.*)@/.test(url)
 
 function className(value: object): string {
   try {

@@ -1,7 +1,17 @@
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
 import { inspect } from 'node:util'
 import test from 'ava'
 import fc from 'fast-check'
-import { type CookieOptions, headerTransport, memoryStore, type SessionOptions, session } from 'koa-session-core'
+import Koa from 'koa'
+import {
+  type CookieOptions,
+  headerTransport,
+  jsonCodec,
+  memoryStore,
+  type SessionOptions,
+  session,
+} from 'koa-session-core'
 import { resolveOptions } from '../src/options.js'
 
 const passphrase = 'a passphrase of more than 32 characters'
@@ -325,4 +335,106 @@ test('any value of any option is accepted or is a TypeError with the name of the
     { numRuns: 2_000 },
   )
   t.true(accepted > 20 && accepted < 4_000, `${accepted} were accepted`)
+})
+
+/** Options of koa-session, koa-generic-session, express-session and cookie-session, and what the message must name. */
+const foreign: Record<string, RegExp> = {
+  key: /cookie\.name/,
+  name: /cookie\.name/,
+  keys: /encryptionKeys/,
+  secret: /nothing is signed/,
+  signed: /nothing is signed/,
+  rolling: /lives on by itself/,
+  renew: /lives on by itself/,
+  ttl: /idleTimeout/,
+  expires: /idleTimeout/,
+  resave: /if it changed/,
+  saveUninitialized: /once it holds data/,
+  allowEmpty: /once it holds data/,
+  autoCommit: /ctx\.session\.save\(\)/,
+  autoManuallyCommit: /ctx\.session\.save\(\)/,
+  overwrite: /replaces its own/,
+  genid: /32 random bytes/,
+  genSid: /32 random bytes/,
+  externalKey: /headerTransport/,
+  sessionIdStore: /transport/,
+  ContextStore: /a Store/,
+  prefix: /option of the store/,
+  beforeSave: /middleware/,
+  valid: /destroy\(\)/,
+  encode: /codec/,
+  decode: /codec/,
+  errorHandler: /did you mean onError\?/,
+  reconnectTimeout: /storeTimeout/,
+  defer: /before it is needed/,
+  unset: /ctx\.session = null/,
+  proxy: /app\.proxy/,
+  httpOnly: /cookie\.httpOnly/,
+  sameSite: /cookie\.sameSite/,
+  secure: /cookie\.secure/,
+  domain: /cookie\.domain/,
+  path: /cookie\.path/,
+  'cookie.maxAge': /maxAge, in milliseconds, beside cookie/,
+  'cookie.expires': /maxAge, in milliseconds, beside cookie/,
+  'cookie.signed': /nothing is signed/,
+  'cookie.overwrite': /replaces its own/,
+  'cookie.key': /did you mean cookie\.name\?/,
+}
+
+test('one message lists all wrong options of a call, and says of those of other libraries what each is here', t => {
+  const options: Record<string, unknown> = { idleTimeout: '1h', store: new Map() }
+  const cookie: Record<string, unknown> = { path: 'app' }
+  for (const name of Object.keys(foreign)) {
+    const [outer, inner] = name.split('.') as [string, string | undefined]
+    if (inner === undefined) options[outer] = 'hidden'
+    else cookie[inner] = 'hidden'
+  }
+  const lines = refusal({ ...options, cookie })?.message.split('\n') ?? []
+  t.is(lines.length, Object.keys(foreign).length + 3)
+  for (const [name, what] of Object.entries(foreign)) {
+    const line = lines.find(one => one.includes(`option ${name} is unknown: `)) ?? ''
+    t.regex(line, what, name)
+    t.notRegex(line, /hidden/)
+  }
+  for (const name of ['idleTimeout', 'store', 'cookie.path']) {
+    t.true(
+      lines.some(line => line.includes(`option ${name} must `)),
+      name,
+    )
+  }
+})
+
+test('what was not called, not awaited or belongs elsewhere is refused with what to do instead', async t => {
+  const client = { call() {}, get() {}, set() {} }
+  const cases: [unknown, RegExp][] = [
+    [new Koa(), /^session\(\) takes an object of options, got a Koa app: write app\.use\(session\(\)\)$/],
+    [memoryStore(), /^session\(\) takes an object of options, got a store: write session\(\{ store \}\)$/],
+    [{ store: memoryStore }, /option store must .* got a function; if it makes one, call it: store: memoryStore\(\)$/],
+    [{ transport: headerTransport }, /option transport must .* call it: transport: headerTransport\(\)$/],
+    [{ codec: jsonCodec }, /option codec must .* call it: codec: jsonCodec\(\)$/],
+    [{ store: Promise.resolve(memoryStore()) }, /option store must .* got a Promise, which must be awaited first$/],
+    [{ store: { get() {}, set() {}, destroy() {} } }, /stores of other libraries, with get and set, do not fit/],
+    [{ store: client }, /a client goes into a store: redisStore\(\{ client \}\)/],
+    [{ store: 'redis://:hidden@127.0.0.1' }, /got a string; a URL goes into a store: redisStore\(\{ url \}\)$/],
+  ]
+  for (const [options, message] of cases) {
+    const error = refusal(options)
+    t.true(error instanceof TypeError, inspect(options))
+    t.regex(error?.message ?? '', message)
+    t.notRegex(error?.message ?? '', /hidden/)
+  }
+})
+
+test('app.use(session) fails with what to write instead', async t => {
+  const app = new Koa()
+  const errors: Error[] = []
+  app.on('error', error => errors.push(error))
+  app.use(session as never)
+  const server = app.listen(0, '127.0.0.1')
+  t.teardown(() => server.close())
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  t.is((await fetch(`http://127.0.0.1:${port}`)).status, 500)
+  t.true(errors[0] instanceof TypeError)
+  t.regex(errors[0]?.message ?? '', /call it: app\.use\(session\(\)\)$/)
 })

@@ -149,3 +149,33 @@ test("one warning of ctx.flash('info'), which connect-flash would answer with me
   t.regex(heard[0]?.message ?? '', /await ctx\.flash\(\)/)
   t.deepEqual((await browser.get('/take')).json, ['info', 'info'], 'it is queued all the same')
 })
+
+test('one warning of each time below a minute, as seconds are meant, but none of touchInterval', async t => {
+  const { heard, codes, tick } = listenToWarnings(t)
+  session({ maxAge: 60_000, idleTimeout: 60_000, absoluteTimeout: Number.POSITIVE_INFINITY, touchInterval: 5 })
+  await tick()
+  t.deepEqual(heard, [])
+  for (let time = 0; time < 3; time++) session({ maxAge: 3_600, idleTimeout: 1_800 })
+  session({ absoluteTimeout: 59_999 })
+  await tick()
+  t.deepEqual([...new Set(codes())], ['KOA_SESSION_SHORT_TIME'])
+  t.deepEqual(
+    heard.map(({ message }) => message.split(':', 1)[0]),
+    [
+      'maxAge is 3600, less than a minute',
+      'idleTimeout is 1800, less than a minute',
+      'absoluteTimeout is 59999, less than a minute',
+    ],
+  )
+})
+
+test('one warning of session.maxAge below a minute', async t => {
+  const { heard, codes, tick } = listenToWarnings(t)
+  const { url } = await site(t, ctx => {
+    ctx.session.maxAge = 3_600
+  })
+  for (let time = 0; time < 2; time++) await fetch(url)
+  await tick()
+  t.deepEqual(codes(), ['KOA_SESSION_SHORT_TIME'])
+  t.regex(heard[0]?.message ?? '', /^session\.maxAge is 3600, less than a minute/)
+})

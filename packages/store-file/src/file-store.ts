@@ -1,6 +1,6 @@
 import { join, resolve } from 'node:path'
-import { inspect } from 'node:util'
 import type { EnumerableStore, SessionRecord, SweepableStore } from 'koa-session-core'
+import { OptionCheck, storeHints } from 'koa-session-core/store'
 import { reportSkipped } from './disk.js'
 import { entriesIn, shardNames } from './layout.js'
 import { SessionCell } from './session-cell.js'
@@ -132,16 +132,20 @@ async function write(
   }
 }
 
+const names = {
+  known: ['directory'],
+  hints: {
+    ...storeHints('a store that has connections'),
+    ...{ dir: 'directory', folder: 'directory', path: 'directory', url: 'directory' },
+  },
+}
+
 function checkedDirectory(options: FileStoreOptions): string {
-  if (typeof options !== 'object' || options === null) {
-    throw new TypeError(`fileStore: options must be an object, got ${inspect(options)}`)
-  }
-  const { directory = 'sessions', ...unknown } = options
-  for (const [name, value] of Object.entries(unknown)) {
-    throw new TypeError(`fileStore: unknown option ${name} (the only one is directory), got ${inspect(value)}`)
-  }
-  if (typeof directory !== 'string' || directory === '' || directory.includes('\0')) {
-    throw new TypeError(`fileStore: directory must be a non-empty string, got ${inspect(directory)}`)
-  }
+  const check = new OptionCheck('fileStore()')
+  check.names(options, names)
+  const { directory = 'sessions' } = options
+  const isPath = typeof directory === 'string' && directory !== '' && !directory.includes('\0')
+  check.that('directory', isPath, 'must be a non-empty string without NUL', directory)
+  check.end()
   return directory
 }

@@ -86,19 +86,22 @@ test('a directory removed while the store is in use is made again', async t => {
   t.is((await store.read(key))?.version, 'b')
 })
 
-test('a wrong or unknown option is a TypeError that names the option, the rule and the value', t => {
+test('a wrong or unknown option is a TypeError that names the option and the rule', t => {
   for (const value of ['', 42, null, 'a\0b', ['a']]) {
     t.throws(() => fileStore({ directory: value as never }), {
       instanceOf: TypeError,
-      message: /^fileStore: directory must be a non-empty string.*, got /,
+      message: /^fileStore\(\): option directory must be a non-empty string.*, got /,
     })
   }
   const misspelt = { dir: '/var/sessions' } as never
   t.throws(() => fileStore(misspelt), {
     instanceOf: TypeError,
-    message: "fileStore: unknown option dir (the only one is directory), got '/var/sessions'",
+    message: 'fileStore(): option dir is unknown: did you mean directory?',
   })
-  t.throws(() => fileStore(null as never), { instanceOf: TypeError, message: /must be an object, got null/ })
+  t.throws(() => fileStore(null as never), {
+    instanceOf: TypeError,
+    message: 'fileStore() takes an object of options, got null',
+  })
 })
 
 test('a key that is no key is refused, so that none leads out of the directory', async t => {

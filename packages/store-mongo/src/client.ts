@@ -45,13 +45,6 @@ export class OwnClient {
     this.#url = url
     this.#database = database
     this.#collection = collection
-    try {
-      // Connects to nothing.
-      this.#open()
-    } catch {
-      // Without what the driver says: there may be a password in it.
-      throw new TypeError('mongoStore: url must be one that mongodb takes, got another')
-    }
   }
 
   async use<T>(work: (collection: MongoCollection) => Promise<T>): Promise<T> {

@@ -1,2 +1,3 @@
 export type { MongoCollection } from './client.js'
-export { type MongoStoreOptions, mongoStore } from './mongo-store.js'
+export { mongoStore } from './mongo-store.js'
+export type { MongoStoreOptions } from './options.js'

@@ -1,40 +1,19 @@
-import { inspect } from 'node:util'
 import type { EnumerableStore, SweepableStore } from 'koa-session-core'
 import { untilAborted } from 'koa-session-core/store'
 import { type MongoCollection, OwnClient } from './client.js'
 import { type SessionDocument, toDate, toRecord } from './document.js'
 import { createIndexes, sweepDelay } from './indexes.js'
 import { reading, writing } from './operation.js'
+import { checkedOptions, type MongoStoreOptions } from './options.js'
 import { write } from './write.js'
-
-export type MongoStoreOptions =
-  | {
-      /** A collection of the driver. Its client stays yours: `close` leaves it open. */
-      readonly collection: MongoCollection
-      readonly url?: never
-      readonly database?: never
-    }
-  | {
-      /** Where the store connects by itself when it is first used: `mongodb://` or `mongodb+srv://`. */
-      readonly url: string
-      /**
-       * Name of the database.
-       * @default the one that `url` names, else 'test'
-       */
-      readonly database?: string
-      /**
-       * Name of the collection.
-       * @default 'sessions'
-       */
-      readonly collection?: string
-    }
 
 /** Documents that are deleted, or listed, together. */
 const batch = 500
 
 /** Sessions in a collection of MongoDB. */
 export function mongoStore(options: MongoStoreOptions): SweepableStore & EnumerableStore {
-  const { collection: given, client } = opened(options)
+  const { given, url, database, name } = checkedOptions(options)
+  const client = given === undefined ? new OwnClient(url, database, name) : undefined
   let isIndexed = false
   let indexing: Promise<void> | undefined
 
@@ -121,42 +100,3 @@ export function mongoStore(options: MongoStoreOptions): SweepableStore & Enumera
 }
 
 const ids = (found: object[]): string[] => found.map(each => (each as SessionDocument)._id)
-
-function opened(options: MongoStoreOptions) {
-  if (typeof options !== 'object' || options === null) {
-    throw new TypeError(`mongoStore: options must be an object with collection or url, got ${inspect(options)}`)
-  }
-  const { url, database, collection, ...unknown } = options
-  for (const [name, value] of Object.entries(unknown)) {
-    throw new TypeError(`mongoStore: unknown option ${name} (collection, url, database), got ${inspect(value)}`)
-  }
-  if (url === undefined) {
-    if (collection === undefined) {
-      throw new TypeError('mongoStore: options must have either collection or url, got neither')
-    }
-    if (typeof collection !== 'object' || typeof collection?.findOne !== 'function') {
-      throw new TypeError(
-        `mongoStore: without url, collection must be a Collection of mongodb, got ${inspect(collection, { depth: 0 })}`,
-      )
-    }
-    if (database !== undefined) {
-      throw new TypeError(`mongoStore: database goes with url, a collection has its own, got ${inspect(database)}`)
-    }
-    return { collection, client: undefined }
-  }
-  if (typeof collection === 'object' && collection !== null) {
-    throw new TypeError('mongoStore: options must have either collection or url, got both')
-  }
-  // Without the value: there may be a password in it.
-  if (typeof url !== 'string' || !/^mongodb(\+srv)?:\/\//.test(url)) {
-    throw new TypeError(`mongoStore: url must begin with mongodb:// or mongodb+srv://, got ${typeof url}`)
-  }
-  const name: unknown = collection === undefined ? 'sessions' : collection
-  if (typeof name !== 'string' || !/^(?!system\.)[^$\0]+$/.test(name) || /^\.|\.$|\.\./.test(name)) {
-    throw new TypeError(`mongoStore: with url, collection must be the name of one, got ${inspect(name)}`)
-  }
-  if (database !== undefined && !(typeof database === 'string' && /^[^/\\. "$*<>:|?\0]{1,63}$/.test(database))) {
-    throw new TypeError(`mongoStore: database must be the name of one, got ${inspect(database)}`)
-  }
-  return { collection: undefined, client: new OwnClient(url, database, name) }
-}

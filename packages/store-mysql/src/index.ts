@@ -1,3 +1,4 @@
-export { type MysqlStoreOptions, mysqlStore } from './mysql-store.js'
+export { mysqlStore } from './mysql-store.js'
+export type { MysqlStoreOptions } from './options.js'
 export type { MysqlCallbackPool, MysqlConnection, MysqlPool, MysqlPromisePool } from './pool.js'
 export { type MysqlSchemaOptions, mysqlSchema } from './schema.js'

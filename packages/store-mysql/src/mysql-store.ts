@@ -1,33 +1,9 @@
-import { inspect } from 'node:util'
 import type { EnumerableStore, SweepableStore } from 'koa-session-core'
 import { Executor } from './executor.js'
-import { Connections, type MysqlPool } from './pool.js'
+import { checkedOptions, type MysqlStoreOptions } from './options.js'
+import { Connections } from './pool.js'
 import { mysqlSchema, quotedName } from './schema.js'
 import { keysBatch, statements, sweepBatch, sweepDelay } from './statements.js'
-
-export type MysqlStoreOptions = {
-  /**
-   * The table sessions are in, of at most 64 characters.
-   * @default 'sessions'
-   */
-  readonly table?: string
-  /**
-   * Whether the table is made when a call finds that it is missing.
-   * @default true
-   */
-  readonly createTable?: boolean
-} & (
-  | {
-      /** A `Pool` of mysql2 or of mysql2/promise. It stays yours: `close` leaves it open. */
-      readonly pool: MysqlPool
-      readonly url?: never
-    }
-  | {
-      /** Where the store connects by itself when it is first used: `mysql://`. */
-      readonly url: string
-      readonly pool?: never
-    }
-)
 
 /** A row; a pool may have `bigint` columns as numbers or as text. */
 interface Row {
@@ -44,7 +20,7 @@ const maxDataBytes = 2 ** 24 - 1
 /** Sessions in a table of MySQL or MariaDB. */
 export function mysqlStore(options: MysqlStoreOptions): SweepableStore & EnumerableStore {
   const { pool, url, table, createTable } = checkedOptions(options)
-  const sql = statements(quotedName('mysqlStore', table))
+  const sql = statements(quotedName(table))
   const connections = new Connections(pool, url)
   const executor = new Executor(connections, createTable ? mysqlSchema({ table }) : undefined)
 
@@ -122,32 +98,3 @@ function encoded(data: string): Buffer {
     code: 'ER_DATA_TOO_LONG',
   })
 }
-
-function checkedOptions(options: MysqlStoreOptions) {
-  if (typeof options !== 'object' || options === null) {
-    throw new TypeError(`mysqlStore: options must be an object with pool or url, got ${inspect(options)}`)
-  }
-  const { pool, url, table = 'sessions', createTable = true, ...unknown } = options
-  for (const [name, value] of Object.entries(unknown)) {
-    throw new TypeError(`mysqlStore: unknown option ${name} (pool, url, table, createTable), got ${inspect(value)}`)
-  }
-  if ((pool === undefined) === (url === undefined)) {
-    throw new TypeError(`mysqlStore: options must have either pool or url, got ${pool ? 'both' : 'neither'}`)
-  }
-  if (pool !== undefined && !isPool(pool)) {
-    throw new TypeError(
-      `mysqlStore: pool must be a Pool of mysql2 or mysql2/promise, got ${inspect(pool, { depth: 0 })}`,
-    )
-  }
-  // Without the value: there may be a password in it.
-  if (url !== undefined && !(typeof url === 'string' && /^mysql:\/\//.test(url) && URL.canParse(url))) {
-    throw new TypeError(`mysqlStore: url must begin with mysql://, got ${typeof url}`)
-  }
-  if (typeof createTable !== 'boolean') {
-    throw new TypeError(`mysqlStore: createTable must be true or false, got ${inspect(createTable)}`)
-  }
-  return { pool, url: url ?? '', table, createTable }
-}
-
-const isPool = (pool: unknown): boolean =>
-  typeof pool === 'object' && pool !== null && 'getConnection' in pool && typeof pool.getConnection === 'function'

@@ -1,4 +1,4 @@
-import { inspect } from 'node:util'
+import { OptionCheck } from 'koa-session-core/store'
 
 export interface MysqlSchemaOptions {
   /**
@@ -11,8 +11,13 @@ export interface MysqlSchemaOptions {
 const maxTableLength = 64
 
 /** The statement that makes the table; it changes nothing where it is there. */
-export function mysqlSchema({ table = 'sessions' }: MysqlSchemaOptions = {}): string {
-  return `CREATE TABLE IF NOT EXISTS ${quotedName('mysqlSchema', table)} (
+export function mysqlSchema(options: MysqlSchemaOptions = {}): string {
+  const check = new OptionCheck('mysqlSchema()')
+  check.names(options, { known: ['table'], hints: { tablename: 'table' } })
+  const { table = 'sessions' } = options
+  checkTable(check, table)
+  check.end()
+  return `CREATE TABLE IF NOT EXISTS ${quotedName(table)} (
   \`key\` char(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
   data mediumblob NOT NULL,
   expires_at bigint NOT NULL,
@@ -26,13 +31,12 @@ export function mysqlSchema({ table = 'sessions' }: MysqlSchemaOptions = {}): st
 `
 }
 
-/** The quoted name of the table, safe in SQL text. A TypeError that begins with `caller` if there can be none. */
-export function quotedName(caller: string, table: string): string {
+export function checkTable(check: OptionCheck, table: unknown): void {
   // The server knows no names with characters beyond the basic plane.
   const isName = typeof table === 'string' && /^[^\0.\p{Surrogate}\u{10000}-\u{10ffff}]+$/u.test(table)
-  if (isName && table.length <= maxTableLength && !table.endsWith(' ')) return `\`${table.replaceAll('`', '``')}\``
-  throw new TypeError(
-    `${caller}: table must be a name of 1 to ${maxTableLength} characters without a dot, NUL, emoji or a space at its ` +
-      `end, got ${inspect(table)}`,
-  )
+  const rule = `must be a name of 1 to ${maxTableLength} characters without a dot, NUL, emoji or a space at its end`
+  check.that('table', isName && table.length <= maxTableLength && !table.endsWith(' '), rule, table)
 }
+
+/** The quoted name of the table, safe in SQL text. */
+export const quotedName = (table: string): string => `\`${table.replaceAll('`', '``')}\``

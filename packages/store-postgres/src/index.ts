@@ -1,3 +1,4 @@
-export type { PostgresClient, PostgresPool } from './pool.js'
-export { type PostgresStoreOptions, postgresStore } from './postgres-store.js'
+export type { PostgresStoreOptions } from './options.js'
+export type { PostgresClient, PostgresPool, QueryResult } from './pool.js'
+export { postgresStore } from './postgres-store.js'
 export { type PostgresSchemaOptions, postgresSchema } from './schema.js'

@@ -1,38 +1,9 @@
-import { inspect } from 'node:util'
 import type { EnumerableStore, SweepableStore } from 'koa-session-core'
 import { Executor } from './executor.js'
-import { Clients, type PostgresPool } from './pool.js'
+import { checkedOptions, type PostgresStoreOptions } from './options.js'
+import { Clients } from './pool.js'
 import { postgresSchema, qualifiedName } from './schema.js'
 import { batch, statements, sweepDelay } from './statements.js'
-
-export type PostgresStoreOptions = {
-  /**
-   * The table sessions are in, of at most 48 bytes.
-   * @default 'sessions'
-   */
-  readonly table?: string
-  /**
-   * The schema the table is in; it has to be there.
-   * @default the first of the connection's `search_path`
-   */
-  readonly schema?: string
-  /**
-   * Whether the table and its indexes are made when a call finds that they are missing.
-   * @default true
-   */
-  readonly createTable?: boolean
-} & (
-  | {
-      /** A `Pool` of pg. It stays yours: `close` leaves it open. */
-      readonly pool: PostgresPool
-      readonly url?: never
-    }
-  | {
-      /** Where the store connects by itself when it is first used: `postgres://` or `postgresql://`. */
-      readonly url: string
-      readonly pool?: never
-    }
-)
 
 /** A row; a pool may have its own parser for `bigint`. */
 interface Row {
@@ -47,7 +18,7 @@ interface Row {
 /** Sessions in a table of PostgreSQL. */
 export function postgresStore(options: PostgresStoreOptions): SweepableStore & EnumerableStore {
   const { pool, url, table, schema, createTable } = checkedOptions(options)
-  const sql = statements(qualifiedName('postgresStore', table, schema))
+  const sql = statements(qualifiedName(table, schema))
   const clients = new Clients(pool, url)
   const creation = createTable ? postgresSchema(schema === undefined ? { table } : { table, schema }) : undefined
   const executor = new Executor(clients, creation)
@@ -109,30 +80,4 @@ export function postgresStore(options: PostgresStoreOptions): SweepableStore & E
 
     close: () => clients.close(),
   }
-}
-
-function checkedOptions(options: PostgresStoreOptions) {
-  if (typeof options !== 'object' || options === null) {
-    throw new TypeError(`postgresStore: options must be an object with pool or url, got ${inspect(options)}`)
-  }
-  const { pool, url, table = 'sessions', schema, createTable = true, ...unknown } = options
-  for (const [name, value] of Object.entries(unknown)) {
-    throw new TypeError(
-      `postgresStore: unknown option ${name} (pool, url, table, schema, createTable), got ${inspect(value)}`,
-    )
-  }
-  if ((pool === undefined) === (url === undefined)) {
-    throw new TypeError(`postgresStore: options must have either pool or url, got ${pool ? 'both' : 'neither'}`)
-  }
-  if (pool !== undefined && typeof pool?.connect !== 'function') {
-    throw new TypeError(`postgresStore: pool must be a Pool of pg, got ${inspect(pool, { depth: 0 })}`)
-  }
-  // Without the value: there may be a password in it.
-  if (url !== undefined && !(typeof url === 'string' && /^postgres(ql)?:\/\//.test(url) && URL.canParse(url))) {
-    throw new TypeError(`postgresStore: url must begin with postgres:// or postgresql://, got ${typeof url}`)
-  }
-  if (typeof createTable !== 'boolean') {
-    throw new TypeError(`postgresStore: createTable must be true or false, got ${inspect(createTable)}`)
-  }
-  return { pool, url: url ?? '', table, schema, createTable }
 }

@@ -1,4 +1,4 @@
-import { inspect } from 'node:util'
+import { OptionCheck } from 'koa-session-core/store'
 
 export interface PostgresSchemaOptions {
   /**
@@ -18,8 +18,13 @@ const maxTableBytes = 63 - '_expires_at_idx'.length
 const maxSchemaBytes = 63
 
 /** The statements that make the table, separated by semicolons; they change nothing where it is there. */
-export function postgresSchema({ table = 'sessions', schema }: PostgresSchemaOptions = {}): string {
-  const name = qualifiedName('postgresSchema', table, schema)
+export function postgresSchema(options: PostgresSchemaOptions = {}): string {
+  const check = new OptionCheck('postgresSchema()')
+  check.names(options, { known: ['table', 'schema'], hints: { schemaname: 'schema', tablename: 'table' } })
+  const { table = 'sessions', schema } = options
+  checkNames(check, table, schema)
+  check.end()
+  const name = qualifiedName(table, schema)
   return `CREATE TABLE IF NOT EXISTS ${name} (
   key text COLLATE "C" PRIMARY KEY,
   data text NOT NULL,
@@ -33,20 +38,19 @@ CREATE INDEX IF NOT EXISTS ${quoted(`${table}_subject_idx`)} ON ${name} (subject
 `
 }
 
-/** The quoted name of the table, safe in SQL text. A TypeError that begins with `caller` if there can be none. */
-export function qualifiedName(caller: string, table: string, schema: string | undefined): string {
-  checkName(caller, 'table', table, maxTableBytes)
-  if (schema === undefined) return quoted(table)
-  checkName(caller, 'schema', schema, maxSchemaBytes)
-  return `${quoted(schema)}.${quoted(table)}`
+export function checkNames(check: OptionCheck, table: unknown, schema: unknown): void {
+  checkName(check, 'table', table, maxTableBytes)
+  if (schema !== undefined) checkName(check, 'schema', schema, maxSchemaBytes)
 }
 
-function checkName(caller: string, option: string, name: string, maxBytes: number): void {
+function checkName(check: OptionCheck, option: string, name: unknown, maxBytes: number): void {
   const isName = typeof name === 'string' && name !== '' && !/[\0.\p{Surrogate}]/u.test(name)
-  if (isName && Buffer.byteLength(name) <= maxBytes) return
-  throw new TypeError(
-    `${caller}: ${option} must be a name of 1 to ${maxBytes} bytes without a dot or NUL, got ${inspect(name)}`,
-  )
+  const isShort = isName && Buffer.byteLength(name) <= maxBytes
+  check.that(option, isShort, `must be a name of 1 to ${maxBytes} bytes without a dot or NUL`, name)
 }
+
+/** The quoted name of the table, safe in SQL text. */
+export const qualifiedName = (table: string, schema: string | undefined): string =>
+  schema === undefined ? quoted(table) : `${quoted(schema)}.${quoted(table)}`
 
 const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`

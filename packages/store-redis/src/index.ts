@@ -1,2 +1,3 @@
 export type { RedisClient } from './client.js'
-export { type RedisStoreOptions, redisStore } from './redis-store.js'
+export type { RedisStoreOptions } from './options.js'
+export { redisStore } from './redis-store.js'

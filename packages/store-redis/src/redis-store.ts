@@ -1,28 +1,9 @@
-import { inspect } from 'node:util'
 import type { EnumerableStore } from 'koa-session-core'
 import { untilAborted } from 'koa-session-core/store'
-import { OwnClient, type RedisClient } from './client.js'
+import { OwnClient } from './client.js'
+import { checkedOptions, type RedisStoreOptions } from './options.js'
 import { scanKeys } from './scan.js'
 import { addToIndex, isRecordLive, readIndex, readRecord, touchRecord, writeRecord } from './scripts.js'
-
-export type RedisStoreOptions = {
-  /**
-   * What every key begins with.
-   * @default 'session:'
-   */
-  readonly prefix?: string
-} & (
-  | {
-      /** A `Redis` or `Cluster` of ioredis. It stays yours: `close` leaves it open. */
-      readonly client: RedisClient
-      readonly url?: never
-    }
-  | {
-      /** Where the store connects by itself when it is first used: `redis://` or, with TLS, `rediss://`. */
-      readonly url: string
-      readonly client?: never
-    }
-)
 
 /** How much longer than a session Redis keeps its key, in milliseconds: what clocks of callers may differ by. */
 const slack = 60_000
@@ -120,29 +101,3 @@ function lifetime(expiresAt: number, now: number): number {
 }
 
 const isSubject = (answer: unknown): answer is string => typeof answer === 'string' && answer.length === 64
-
-function checkedOptions(options: RedisStoreOptions) {
-  if (typeof options !== 'object' || options === null) {
-    throw new TypeError(`redisStore: options must be an object with client or url, got ${inspect(options)}`)
-  }
-  const { client, url, prefix = 'session:', ...unknown } = options
-  for (const [name, value] of Object.entries(unknown)) {
-    throw new TypeError(`redisStore: unknown option ${name} (client, url, prefix), got ${inspect(value)}`)
-  }
-  if ((client === undefined) === (url === undefined)) {
-    throw new TypeError(`redisStore: options must have either client or url, got ${client ? 'both' : 'neither'}`)
-  }
-  if (client !== undefined && typeof client?.call !== 'function') {
-    throw new TypeError(
-      `redisStore: client must be a Redis or Cluster of ioredis, got ${inspect(client, { depth: 0 })}`,
-    )
-  }
-  // Without the value: there may be a password in it.
-  if (url !== undefined && !(typeof url === 'string' && /^rediss?:\/\//.test(url) && URL.canParse(url))) {
-    throw new TypeError(`redisStore: url must begin with redis:// or rediss://, got ${typeof url}`)
-  }
-  if (typeof prefix !== 'string' || prefix === '') {
-    throw new TypeError(`redisStore: prefix must be a non-empty string, got ${inspect(prefix)}`)
-  }
-  return { client, url: url ?? '', prefix }
-}

@@ -13,15 +13,53 @@ const refuses = (title: string, options: unknown, message: RegExp) =>
     t.notRegex(error.message, /hidden/)
   })
 
-refuses('no options', undefined, /^redisStore: options must be an object .*undefined/)
-refuses('neither client nor url', {}, /either client or url, got neither/)
+refuses('no options', undefined, /^redisStore\(\) takes an object of options, got undefined$/)
+refuses(
+  'a url in place of options',
+  url,
+  /^redisStore\(\) takes an object of options, got a string; did you mean \{ url \}\?$/,
+)
+refuses('neither client nor url', {}, /^redisStore\(\): options must have either client or url, got neither$/)
 refuses('a url from a variable that is not set', { url: undefined }, /either client or url, got neither/)
 refuses('both client and url', { client, url }, /either client or url, got both/)
-refuses('a client that is none', { client: {} }, /client must be a Redis or Cluster of ioredis, got \{\}/)
+refuses(
+  'a client that is none',
+  { client: {} },
+  /^redisStore\(\): option client must be a Redis or Cluster of ioredis, got an object$/,
+)
 refuses('a client that is null', { client: null }, /client must be a Redis or Cluster of ioredis, got null/)
+refuses('a class in place of a client', { client: Redis }, /got a function; make one: new Redis\(url\)$/)
+refuses(
+  'a client of node-redis',
+  { client: { sendCommand() {}, hGetAll() {} } },
+  /got an object; a client of node-redis does not fit: use ioredis$/,
+)
+refuses(
+  'a client that is not awaited',
+  { client: Promise.resolve(client) },
+  /got a Promise, which must be awaited first$/,
+)
 refuses('a url of something else', { url: 'mysql://nobody:hidden@127.0.0.1' }, /url must begin with redis:/)
-refuses('a url that is none', { url: 'redis://nobody:hidden@127.0.0.1:port' }, /url must begin with redis:/)
-refuses('an unknown option', { url, prefx: 'a:' }, /unknown option prefx \(.*\), got 'a:'/)
+refuses(
+  'a url that is none',
+  { url: 'redis://nobody:hidden@127.0.0.1:port' },
+  /url cannot be parsed: check host and port/,
+)
+for (const part of ['hid#den', 'hid/den', 'hid?den', 'hid%zzden', '12/34', '12#34', '12?34']) {
+  refuses(`${part} in a password`, { url: `redis://:${part}@127.0.0.1` }, /percent-encode user name and password/)
+}
+
+test('what ioredis takes as a URL is taken', t => {
+  for (const taken of [
+    'redis://:hid%23den@127.0.0.1:1/3?family=6',
+    'REDISS://nobody:hidden@[::1]',
+    '/run/redis.sock?db=2',
+  ]) {
+    t.is(redisStore({ url: taken }).name, 'redis', taken)
+  }
+})
+
+refuses('an unknown option', { url, prefx: 'a:' }, /^redisStore\(\): option prefx is unknown: did you mean prefix\?$/)
 for (const prefix of ['', 7, null]) {
   refuses(`the prefix ${JSON.stringify(prefix)}`, { url, prefix }, /prefix must be a non-empty string, got/)
 }

@@ -1,0 +1,24 @@
+/**
+ * What options of other stores are here, for `OptionCheck.names` of a store that takes a `url`. `own` says how to hand in a
+ * connection with settings of one's own, such as `client: new Redis({ … })`.
+ */
+export function storeHints(own: string): Readonly<Record<string, string>> {
+  const within = `it belongs in url, or use ${own}`
+  const idle = 'sessions end by idleTimeout and maxAge of session()'
+  const swept = 'expired sessions are removed every sweepInterval of session()'
+  const encrypted = 'use encryptionKeys of session()'
+  const codec = 'use codec of session(): { stringify, parse }'
+  const touched = 'use touchInterval of session()'
+  const hints: Record<string, string> = { connection: 'url', connectionstring: 'url', constring: 'url', uri: 'url' }
+  const others: Record<string, string> = {
+    [within]: 'host hostname port user username password pass auth db database ssl tls socket socketpath path options',
+    [encrypted]: 'secret crypto',
+    [idle]: 'ttl maxage expiration expires expiry lifetime idletimeout absolutetimeout',
+    [swept]:
+      'autoremove autoremoveinterval clearexpired checkexpirationinterval clearinterval prunesessioninterval reapinterval sweepinterval',
+    [touched]: 'touchafter touchinterval disabletouch',
+    [codec]: 'serializer serialize unserialize stringify parse transformfunctions codec encoder decoder',
+  }
+  for (const [hint, names] of Object.entries(others)) for (const name of names.split(' ')) hints[name] = hint
+  return hints
+}
