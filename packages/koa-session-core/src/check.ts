@@ -92,7 +92,7 @@ export class OptionCheck {
       if (!isCutShort(value)) return
     } catch (error) {
       // Drivers quote what they cannot understand; names of options are all that is no secret.
-      said = /^options? [\w, ]{1,80} (is|are) not supported$/.exec((error as Error).message)?.[0]
+      said = /^options? [A-Za-z, ]{1,60} (is|are) not supported$/.exec((error as Error).message)?.[0]
     }
     const encode = 'percent-encode user name and password with encodeURIComponent (# is %23, / is %2F, @ is %40)'
     const isOther = said !== undefined && !isCutShort(value)

@@ -32,7 +32,7 @@ const mounted: unique symbol = Symbol.for('koa-session-core.mounted')
 /**
  * Sessions for Koa: `app.use(session())` sets `ctx.session` and `ctx.flash`.
  *
- * Throws a `TypeError` naming option, rule and value when an option is wrong or unknown.
+ * Throws a `TypeError` naming option and rule when an option is wrong or unknown.
  */
 export function session(options: SessionOptions = {}): Sessions {
   const resolved = resolveOptions(options)
