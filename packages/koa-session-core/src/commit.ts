@@ -3,6 +3,7 @@ import type { Deadline } from './guarded-store.js'
 import { newId } from './id.js'
 import { isLive, type Plan } from './ledger.js'
 import { type Live, tombstone } from './record.js'
+import { isWithheld } from './restriction.js'
 import type { Runtime } from './runtime.js'
 import type { SessionData } from './session.js'
 
@@ -29,6 +30,12 @@ export async function commit(runtime: Runtime, entry: Entry, how: How): Promise<
       return false
     }
     entry.startOver()
+  }
+  const { restriction } = entry.visit
+  if (restriction && isWithheld(restriction, entry, how)) {
+    runtime.store.event('dropped', entry.key)
+    entry.visit.advise(restriction)
+    return false
   }
   if (how.rotate && !entry.known) return rotateNew(runtime, entry, how)
   return replace(runtime, entry, how)

@@ -7,6 +7,7 @@ import { lookUp } from './lookup.js'
 import { resolveOptions, type SessionOptions } from './options.js'
 import { expiry, type Live } from './record.js'
 import { Reply } from './reply.js'
+import { restrictionOf } from './restriction.js'
 import { Runtime } from './runtime.js'
 import type { Session, SessionData } from './session.js'
 import { Sweeper } from './sweeper.js'
@@ -50,8 +51,9 @@ export function session(options: SessionOptions = {}): Sessions {
     adviseOnProxy(ctx)
     const { secure } = ctx
     const presented = resolved.transport.present(ctx.req, secure, 0)
-    const reply = new Reply(ctx, resolved.transport, secure, presented !== undefined)
-    const visit = new Visit(runtime, { ctx, reply })
+    const restriction = restrictionOf(ctx, resolved.transport, presented?.id !== undefined)
+    const reply = new Reply(ctx, resolved.transport, secure, presented !== undefined && !restriction)
+    const visit = new Visit(runtime, { ctx, reply, restriction })
     if (presented?.id !== undefined) await find(runtime, visit, reply, ctx, secure, presented)
     mount(ctx, visit)
     try {

@@ -8,8 +8,16 @@ import { newVersion } from './id.js'
 import { Operation } from './operation.js'
 import { type Live, undecodable } from './record.js'
 import type { Delivery, Reply } from './reply.js'
+import { adviceOn, type Restriction } from './restriction.js'
 import type { Runtime } from './runtime.js'
 import { assign, SessionBag, type SessionCallback, type SessionData } from './session.js'
+
+/** What a request of Koa brings along. */
+interface Response {
+  readonly ctx: Context
+  readonly reply: Reply
+  readonly restriction: Restriction | undefined
+}
 
 /** One request with its session, from the cookie to the response. Without a context (an upgrade) there is no response. */
 export class Visit {
@@ -29,12 +37,16 @@ export class Visit {
   #finished: boolean
   /** Whether this request ended a session, so that the response may clear its cookie. */
   hasLeft = false
+  /** Whether `regenerate` did, and nothing after it. */
+  #hasRegenerated = false
+  readonly restriction: Restriction | undefined
 
   /** Whether there is a way to hand out an id: the response, or whoever asked for one. */
   #deliverable: () => boolean
 
-  constructor(runtime: Runtime, response?: { ctx: Context; reply: Reply }, deliverable = false) {
+  constructor(runtime: Runtime, response?: Response, deliverable = false) {
     this.runtime = runtime
+    this.restriction = response?.restriction
     this.#ctx = response?.ctx
     this.#reply = response?.reply
     this.#deliverable = () => response?.reply.open ?? deliverable
@@ -67,7 +79,17 @@ export class Visit {
   }
 
   get deliverable(): boolean {
-    return this.#deliverable()
+    return this.restriction !== 'outside' && this.#deliverable()
+  }
+
+  /** Whether this request signed somebody in. Without the option `subject` that is what `regenerate` is for. */
+  signsIn(entry: Entry): boolean {
+    return this.runtime.options.subjectOf ? entry.authenticates() : this.#hasRegenerated
+  }
+
+  advise(restriction: Restriction): void {
+    const advice = adviceOn(restriction)
+    if (advice) this.report(advice)
   }
 
   assertDeliverable(): void {
@@ -181,6 +203,7 @@ export class Visit {
   #leave(login: boolean): Ending {
     this.opened = true
     this.hasLeft = true
+    this.#hasRegenerated = login
     const old = this.entry
     const next = new Entry(this)
     if (login) next.queued = old.queued
@@ -249,6 +272,7 @@ export class Visit {
   }
 
   #deliver(): void {
+    if (this.restriction === 'outside') return
     const { entry } = this
     const { known } = entry
     let delivery: Delivery | null | undefined

@@ -1,13 +1,18 @@
 const registry: unique symbol = Symbol.for('koa-session-core.warned')
 
 /**
- * Emit a process warning the first time `code` comes up, or comes up about the same thing. The registry is global, so that two installed copies of this
- * package do not repeat each other.
+ * Whether this is the first time that `code` comes up, or comes up about the same thing. The registry is global, so that two
+ * installed copies of this package do not repeat each other.
  */
-export function warnOnce(code: string, message: string, about = ''): void {
+export function isFirst(code: string, about = ''): boolean {
   const shared = globalThis as { [registry]?: Set<string> }
-  const warned = (shared[registry] ??= new Set())
-  if (warned.has(code + about)) return
-  warned.add(code + about)
-  process.emitWarning(message, { code })
+  const known = (shared[registry] ??= new Set())
+  if (known.has(code + about)) return false
+  known.add(code + about)
+  return true
+}
+
+/** Emit a process warning the first time. */
+export function warnOnce(code: string, message: string, about = ''): void {
+  if (isFirst(code, about)) process.emitWarning(message, { code })
 }

@@ -1,0 +1,68 @@
+import type { IncomingMessage } from 'node:http'
+import type { Context } from 'koa'
+import type { How } from './commit.js'
+import type { IdTransport } from './cookie.js'
+import type { Entry } from './entry.js'
+import { isFirst } from './warn-once.js'
+
+/**
+ * Why a request must not give its client another session. `'outside'`: the client does not send the cookie to this path.
+ * `'cross-site'`: the browser may have kept the cookie back, and a new one would replace the login of its visitor.
+ */
+export type Restriction = 'outside' | 'cross-site'
+
+export function restrictionOf(ctx: Context, transport: IdTransport, hasId: boolean): Restriction | undefined {
+  const { path, sameSite } = transport
+  if (path !== '/' && !isWithin(pathOf(ctx.req, ctx.originalUrl), path)) return 'outside'
+  return sameSite && !hasId && isKeptBack(ctx.req) ? 'cross-site' : undefined
+}
+
+/** The path as the client asked for it: mounted apps see the rest of it. */
+function pathOf(req: IncomingMessage & { originalUrl?: string }, originalUrl: string): string {
+  // Express, with a Koa app mounted in it, leaves the whole path here.
+  const target = req.originalUrl ?? originalUrl
+  const path = target.startsWith('/') ? target : target.replace(/^[a-z][a-z\d+.-]*:\/\/[^/?#]*/i, '')
+  return /^[^?#]*/.exec(path)?.[0] || '/'
+}
+
+/** RFC 6265, section 5.1.4. */
+function isWithin(path: string, cookiePath: string): boolean {
+  if (!path.startsWith(cookiePath)) return false
+  return path.length === cookiePath.length || cookiePath.endsWith('/') || path[cookiePath.length] === '/'
+}
+
+/** What browsers load into a page of another site. Navigations inside of frames are cross-site too. */
+const embedded = new Set(['iframe', 'frame', 'embed', 'object', 'fencedframe'])
+
+/** Whether `SameSite` keeps the cookie back: `lax` lets it go with nothing but a navigation of the whole page by GET or HEAD. */
+function isKeptBack({ headers, method }: IncomingMessage): boolean {
+  if (headers['sec-fetch-site'] !== 'cross-site') return false
+  if (headers['sec-fetch-mode'] !== 'navigate' || (method !== 'GET' && method !== 'HEAD')) return true
+  return embedded.has(headers['sec-fetch-dest'] as string)
+}
+
+/** Whether a commit must not be carried out, because it would give the client another id. */
+export function isWithheld(restriction: Restriction, entry: Entry, { change, rotate }: How): boolean {
+  const undo = change && entry.apply(change)
+  const { dirty, moved, subject } = entry.view()
+  const signsIn = restriction === 'cross-site' && entry.visit.signsIn(entry)
+  undo?.()
+  if (!entry.known) return dirty && !signsIn
+  return restriction === 'outside' && (rotate === true || (moved && subject !== undefined))
+}
+
+const messages = {
+  outside:
+    "a request outside of cookie.path wrote to its session or changed its id, which was dropped: the client's cookie does not reach this path; " +
+    'use the session below cookie.path only, or widen cookie.path (to / where a proxy removes a prefix of the path)',
+  'cross-site':
+    'a cross-site request without a session cookie wrote to its session, which was dropped: SameSite may have kept the cookie back, ' +
+    "and a new session would replace the visitor's own; answer it with a redirect and write there, or sign somebody in",
+}
+const codes = { outside: 'KOA_SESSION_OUTSIDE_PATH', 'cross-site': 'KOA_SESSION_CROSS_SITE' }
+
+/** What to tell `onError` the first time, and nothing later: it says how to repair the app. */
+export function adviceOn(restriction: Restriction): Error | undefined {
+  const code = codes[restriction]
+  return isFirst(code) ? Object.assign(new Error(messages[restriction]), { code }) : undefined
+}
