@@ -1,5 +1,7 @@
+import type Koa from 'koa'
 import type { Context, ExtendableContext } from 'koa'
 import { type Admin, admin } from './admin.js'
+import { adviseOnMembers, assertNotDeleted } from './context-advice.js'
 import type { Presented } from './cookie.js'
 import { adviseOnProxy } from './cookie-advice.js'
 import { type Flash, flashOf } from './flash.js'
@@ -42,11 +44,16 @@ export function session(options: SessionOptions = {}): Sessions {
   if (resolved.isDefaultStore && process.env.NODE_ENV === 'production') {
     warnOnce('KOA_SESSION_MEMORY_STORE', 'sessions are kept in memory: they end with this process; set option store')
   }
+  let advised: Koa | undefined
 
   const middleware = async (context: ExtendableContext, next: () => Promise<unknown>): Promise<void> => {
     const ctx = context as Context
     if (Object.hasOwn(ctx, mounted)) throw new TypeError('session() is mounted twice on this request; use it once')
     runtime.first ??= ctx
+    if (ctx.app !== advised) {
+      advised = ctx.app
+      adviseOnMembers(ctx.app.context)
+    }
     sweeper.start()
     adviseOnProxy(ctx)
     const { secure } = ctx
@@ -58,6 +65,7 @@ export function session(options: SessionOptions = {}): Sessions {
     mount(ctx, visit)
     try {
       await next()
+      assertNotDeleted(ctx)
       if (visit.idle) return
     } catch (error) {
       const failure = await visit.finish(!isAnswer(error))

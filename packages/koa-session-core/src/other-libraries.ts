@@ -78,3 +78,13 @@ export const cookieHints: Readonly<Record<string, string>> = {
   secret,
   signed: unsigned,
 }
+
+/** Members that koa-session, koa-generic-session and express-session give to the context or request. */
+export const contextHints: Readonly<Record<string, string>> = {
+  sessionId: 'use ctx.session.id, and in logs ctx.session.key',
+  sessionID: 'use ctx.session.id, and in logs ctx.session.key',
+  sessionSave: 'a changed session is saved by itself; await ctx.session.save() saves at once',
+  regenerateSession: 'await ctx.session.regenerate()',
+  sessionOptions: 'set ctx.session.maxAge for one session; all else is an option of session()',
+  sessionStore: 'use what session() returned: list, revoke, revokeAll',
+}

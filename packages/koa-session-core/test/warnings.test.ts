@@ -1,8 +1,8 @@
 import { get, type IncomingMessage } from 'node:http'
 import ava from 'ava'
-import type Koa from 'koa'
+import Koa from 'koa'
 import { type CookieOptions, memoryStore, type SessionOptions, session } from 'koa-session-core'
-import { type Handler, site } from './support/app.js'
+import { type Handler, Koa2, site } from './support/app.js'
 import { inEnvironment, listenToWarnings } from './support/warnings.js'
 
 // Warnings and NODE_ENV belong to the process.
@@ -178,4 +178,63 @@ test('one warning of session.maxAge below a minute', async t => {
   await tick()
   t.deepEqual(codes(), ['KOA_SESSION_SHORT_TIME'])
   t.regex(heard[0]?.message ?? '', /^session\.maxAge is 3600, less than a minute/)
+})
+
+const members = ['sessionId', 'sessionSave', 'sessionOptions', 'regenerateSession']
+
+for (const [name, App] of Object.entries({ 'Koa 3': Koa, 'Koa 2': Koa2 })) {
+  test(`${name}: one warning of members of other session libraries, which says what each is here`, async t => {
+    const { heard, codes, tick } = listenToWarnings(t)
+    const own: Record<string, Handler> = {
+      '/set': ctx => {
+        const own = Object.assign(ctx, { sessionId: 'mine' })
+        return { own: own.sessionId, keys: Object.keys(ctx).includes('sessionId') }
+      },
+      '/read': ctx => members.map(name => String(Reflect.get(ctx, name))),
+    }
+    const { client } = await site(t, own, { Koa: App })
+    const browser = client()
+    t.deepEqual((await browser.get('/set')).json, { own: 'mine', keys: true })
+    await tick()
+    t.deepEqual(heard, [])
+    for (let time = 0; time < 2; time++) {
+      t.deepEqual((await browser.get('/read')).json, Array(4).fill('undefined'))
+    }
+    await tick()
+    t.deepEqual(codes(), ['KOA_SESSION_MEMBER'])
+    t.regex(
+      heard[0]?.message ?? '',
+      /ctx\.sessionId: use ctx\.session\.id.*ctx\.regenerateSession: await ctx\.session\.regenerate/,
+    )
+  })
+}
+
+test('members of other session libraries that an app defines on its contexts are left alone', async t => {
+  const { heard, tick } = listenToWarnings(t)
+  const before = (app: Koa) => {
+    Object.assign(app.context, { sessionId: 'of the app' })
+  }
+  const { client } = await site(t, { '/': ctx => [Reflect.get(ctx, 'sessionId')] }, { before })
+  t.deepEqual((await client().get('/')).json, ['of the app'])
+  await tick()
+  t.deepEqual(heard, [])
+})
+
+test('delete ctx.session is a 500 that says how to end a session, and the session lives on', async t => {
+  const { client, errors } = await site(t, {
+    ...handlers,
+    '/delete': ctx => {
+      ctx.session.who = 'nobody'
+      delete (ctx as { session?: unknown }).session
+    },
+    '/get': ctx => ({ ...ctx.session }),
+  })
+  const browser = client()
+  await browser.get('/set')
+  t.is((await browser.get('/delete')).status, 500)
+  t.deepEqual(
+    errors.map(({ name, message }) => `${name}: ${message}`),
+    ['TypeError: delete ctx.session ends nothing: set ctx.session = null, or await ctx.session.destroy()'],
+  )
+  t.deepEqual((await browser.get('/get')).json, { who: 'me' })
 })

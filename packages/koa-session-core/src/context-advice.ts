@@ -1,0 +1,34 @@
+import { contextHints } from './other-libraries.js'
+import { warnOnce } from './warn-once.js'
+
+/**
+ * Let the contexts of an app answer to members of other session libraries: reading one gives `undefined`, as without it,
+ * and warns once of all of them. An app may set each to something of its own.
+ */
+export function adviseOnMembers(context: object): void {
+  for (const name of Object.keys(contextHints)) {
+    if (name in context) continue
+    Object.defineProperty(context, name, {
+      get() {
+        warnOnce('KOA_SESSION_MEMBER', message(name))
+        return undefined
+      },
+      set(value: unknown) {
+        Object.defineProperty(this, name, { value, writable: true, configurable: true, enumerable: true })
+      },
+      configurable: true,
+      enumerable: false,
+    })
+  }
+}
+
+function message(read: string): string {
+  const hints = Object.entries(contextHints).map(([name, hint]) => `ctx.${name}: ${hint}`)
+  return `ctx.${read} belongs to another session library; here it is undefined. ${hints.join('; ')}`
+}
+
+/** A handler that deletes `ctx.session` meant to end the session. Throws a `TypeError` that says how. */
+export function assertNotDeleted(ctx: object): void {
+  if (Object.hasOwn(ctx, 'session')) return
+  throw new TypeError('delete ctx.session ends nothing: set ctx.session = null, or await ctx.session.destroy()')
+}
