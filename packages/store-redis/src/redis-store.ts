@@ -1,30 +1,36 @@
 import type { EnumerableStore } from 'koa-session-core'
 import { untilAborted } from 'koa-session-core/store'
-import { OwnClient } from './client.js'
+import { OwnClient, type RedisClient } from './client.js'
 import { checkedOptions, type RedisStoreOptions } from './options.js'
 import { scanKeys } from './scan.js'
-import { addToIndex, isRecordLive, readIndex, readRecord, touchRecord, writeRecord } from './scripts.js'
+import type { Script } from './script.js'
+import { destroyRecord, judgeRecord, readRecord, touchRecord, writeRecord } from './scripts.js'
+import { isSettled, type Listed, SubjectIndex, slack } from './subject-index.js'
 
-/** How much longer than a session Redis keeps its key, in milliseconds: what clocks of callers may differ by. */
-const slack = 60_000
-
-/** Members of an index, or keys of a scan, that are looked at together. */
+/** Keys of a scan that are looked at together. */
 const batch = 200
+
+/** As many are looked at one by one, whatever became of them. */
+const fewMembers = 50
+
+/** What a script answers that changes a record, as scripts.ts has it. */
+type Answer = readonly [status: number, subject?: string, listing?: string]
 
 /** Sessions in Redis: one server, Sentinel or Cluster. */
 export function redisStore(options: RedisStoreOptions): EnumerableStore {
   const { client: given, url, prefix } = checkedOptions(options)
   const opened = given === undefined ? new OwnClient(url) : undefined
-  const client = given ?? (opened as OwnClient)
+  const client: RedisClient = given ?? (opened as OwnClient)
+  const index = new SubjectIndex(client, prefix)
 
   const recordAt = (key: string): string => prefix + key
-  const indexAt = (subject: string): string => `${prefix}subject:${subject}`
 
-  /** Lists `key` under `subject` for twice as long as it lives now, so that a touch seldom has to. Gives until when. */
-  async function index(subject: string, key: string, expiresAt: number, now: number): Promise<number> {
-    const until = expiresAt + (expiresAt - now)
-    await addToIndex.run(client, indexAt(subject), now - slack, lifetime(until, now), key, until)
-    return until
+  /** Runs a script that changes the record under `key`, and takes away the listing that nobody needs after it. */
+  async function change(script: Script, key: string, ...args: (string | number)[]): Promise<Answer> {
+    const answer = (await script.run(client, recordAt(key), ...args)) as Answer
+    const [status, subject, listing] = answer
+    if (status < 2 && subject !== undefined && listing !== undefined) index.remove(subject, { key, listing })
+    return answer
   }
 
   return {
@@ -38,46 +44,51 @@ export function redisStore(options: RedisStoreOptions): EnumerableStore {
       return subject === null ? record : { ...record, subject }
     },
 
-    async write(key, { data, expiresAt, seenAt, version, subject }, expected, { signal } = {}) {
-      const now = Date.now()
-      const ttl = lifetime(expiresAt, now)
-      // Before the record: no session of a subject may be missing where its owner ends them all.
-      const isListed = subject !== undefined && ttl > 0
-      const until = isListed ? await untilAborted(signal, () => index(subject, key, expiresAt, now)) : 0
-      const state = [version, data, expiresAt, seenAt, subject ?? '', until]
+    async write(key, { data, expiresAt, seenAt, version, subject = '' }, expected, { signal } = {}) {
       const condition = expected === null ? [] : [expected]
-      const answer = await untilAborted(signal, () =>
-        writeRecord.run(client, recordAt(key), now, ttl, ...state, ...condition),
-      )
-      return Number(answer) === 1
+      const attempt = (listing: string, until: number) => {
+        const now = Date.now()
+        const state = [version, data, expiresAt, seenAt, subject, listing, until]
+        const args = [now, lifetime(expiresAt, now), ...state, ...condition]
+        return untilAborted(signal, () => change(writeRecord, key, ...args))
+      }
+      const list = (listing?: string) => untilAborted(signal, () => index.add(subject, key, expiresAt, listing))
+      // Before the record: no session of a subject may be missing where its owner ends them all.
+      const isNew = expected === null && subject !== '' && expiresAt > Date.now()
+      const [status, , listing = ''] = await (isNew ? attempt(...(await list())) : attempt('', 0))
+      if (status === 2) return (await attempt(...(await list(listing || undefined))))[0] > 0
+      // It is listed long enough, unless the server has lost the index.
+      if (status === 3) index.restore(subject, { key, listing }, expiresAt, recordAt(key)).catch(() => {})
+      return status > 0
     },
 
     async touch(key, { seenAt, expiresAt }, expected, { signal } = {}) {
-      const now = Date.now()
-      const args = [now, lifetime(expiresAt, now), expected, expiresAt, seenAt]
-      const answer = await untilAborted(signal, () => touchRecord.run(client, recordAt(key), ...args))
-      if (!isSubject(answer)) return Number(answer) === 1
-      const until = await untilAborted(signal, () => index(answer, key, expiresAt, now))
-      return Number(await untilAborted(signal, () => touchRecord.run(client, recordAt(key), ...args, until))) === 1
+      const attempt = (...listed: (string | number)[]) => {
+        const now = Date.now()
+        const args = [now, lifetime(expiresAt, now), expected, expiresAt, seenAt, ...listed]
+        return untilAborted(signal, () => change(touchRecord, key, ...args))
+      }
+      const [status, subject = '', listing] = await attempt()
+      if (status !== 2) return status === 1
+      const listed = await untilAborted(signal, () => index.add(subject, key, expiresAt, listing || undefined))
+      return (await attempt(subject, ...listed))[0] === 1
     },
 
     async destroy(key, { signal } = {}) {
-      await untilAborted(signal, () => client.call('del', recordAt(key)))
+      await untilAborted(signal, () => change(destroyRecord, key))
     },
 
     async *keys({ signal, subject } = {}) {
       signal?.throwIfAborted()
-      const found = subject === undefined ? scanKeys(client, prefix, batch, signal) : listed(subject, signal)
-      const condition = subject === undefined ? [] : [subject]
+      const found = subject === undefined ? scanKeys(client, prefix, batch, signal) : index.members(subject, signal)
       const seen = new Set<string>()
-      for await (const keys of found) {
-        const fresh = [...new Set(keys)].filter(key => !seen.has(key))
-        const answers = await untilAborted(signal, () =>
-          Promise.all(fresh.map(key => isRecordLive.run(client, recordAt(key), Date.now(), ...condition))),
-        )
-        for (const [n, key] of fresh.entries()) {
+      for await (const page of found) {
+        const verdicts = await untilAborted(signal, () => judge(page, subject))
+        const stale = page.filter((listed, n) => verdicts[n] === -1 && isSettled(listed))
+        if (subject !== undefined) index.remove(subject, ...stale)
+        for (const [n, { key }] of page.entries()) {
+          if (verdicts[n] !== 1 || seen.has(key)) continue
           seen.add(key)
-          if (Number(answers[n]) !== 1) continue
           yield key
           signal?.throwIfAborted()
         }
@@ -89,9 +100,15 @@ export function redisStore(options: RedisStoreOptions): EnumerableStore {
     },
   }
 
-  async function* listed(subject: string, signal: AbortSignal | undefined): AsyncIterable<string[]> {
-    const members = await untilAborted(signal, () => readIndex.run(client, indexAt(subject), Date.now() - slack))
-    for (let n = 0; n < (members as string[]).length; n += batch) yield (members as string[]).slice(n, n + batch)
+  /** What judgeRecord says of each. */
+  async function judge(listed: readonly Listed[], subject: string | undefined): Promise<number[]> {
+    const names = listed.map(({ key }) => recordAt(key))
+    // An index may be full of sessions that are gone. A Cluster takes no command on keys of several nodes.
+    const isLong = names.length > fewMembers && client.nodes === undefined
+    if (isLong && Number(await client.call('exists', ...names)) === 0) return names.map(() => -1)
+    const now = Date.now()
+    const args = [now, now - slack, ...(subject === undefined ? [] : [subject])]
+    return Promise.all(names.map(async name => Number(await judgeRecord.run(client, name, ...args))))
   }
 }
 
@@ -99,5 +116,3 @@ export function redisStore(options: RedisStoreOptions): EnumerableStore {
 function lifetime(expiresAt: number, now: number): number {
   return expiresAt <= now ? 0 : Math.ceil(expiresAt - now) + slack
 }
-
-const isSubject = (answer: unknown): answer is string => typeof answer === 'string' && answer.length === 64

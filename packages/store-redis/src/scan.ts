@@ -1,5 +1,6 @@
 import { untilAborted } from 'koa-session-core/store'
 import type { RedisClient } from './client.js'
+import type { Listed } from './subject-index.js'
 
 /** The keys of all records under `prefix`, live or not, some perhaps more than once. */
 export async function* scanKeys(
@@ -7,7 +8,7 @@ export async function* scanKeys(
   prefix: string,
   count: number,
   signal: AbortSignal | undefined,
-): AsyncGenerator<string[]> {
+): AsyncGenerator<Listed[]> {
   // What comes back from SCAN has the prefix of the client, which it does not add to a pattern.
   const start = (client.options?.keyPrefix ?? '') + prefix
   const pattern = `${start.replace(/[*?[\]\\]/g, '\\$&')}[0-9a-f]*`
@@ -17,7 +18,9 @@ export async function* scanKeys(
       const reply = await untilAborted(signal, () => node.call('scan', cursor, 'match', pattern, 'count', count))
       const [next, names] = reply as [string, string[]]
       cursor = String(next)
-      yield names.map(name => name.slice(start.length)).filter(key => /^[0-9a-f]{64}$/.test(key))
+      yield names
+        .map(name => ({ key: name.slice(start.length), listing: '' }))
+        .filter(({ key }) => /^[0-9a-f]{64}$/.test(key))
     } while (cursor !== '0')
   }
 }

@@ -1,0 +1,96 @@
+import { randomBytes } from 'node:crypto'
+import { untilAborted } from 'koa-session-core/store'
+import type { RedisClient } from './client.js'
+import { addToIndex, holdsListing, readIndex } from './scripts.js'
+
+/** How much longer than a session Redis keeps its key and its listing, in milliseconds: a clock may be fast. */
+export const slack = 3_600_000
+
+/** One place of a session in the index of its subject. */
+export interface Listed {
+  readonly key: string
+  /** Names this place, so that taking it away takes no other. Empty in an index of an earlier version. */
+  readonly listing: string
+}
+
+/** Members of an index that are looked at together. */
+const batch = 1_000
+
+const memberName = /^([0-9a-f]{64})(?::([0-9a-z]+))?$/
+const ignore = () => {}
+
+/** The sessions of each subject, as a sorted set of members that say when they may be forgotten. */
+export class SubjectIndex {
+  readonly #client: RedisClient
+  readonly #prefix: string
+
+  constructor(client: RedisClient, prefix: string) {
+    this.#client = client
+    this.#prefix = prefix
+  }
+
+  /**
+   * Lists `key` for twice as long as it lives now, so that a touch seldom has to, under a new listing unless it has one.
+   * Gives the listing, and until when it stands.
+   */
+  async add(subject: string, key: string, expiresAt: number, listing = newListing()): Promise<[string, number]> {
+    const until = expiresAt + (expiresAt - Date.now())
+    await this.#put(subject, { key, listing }, until)
+    return [listing, until]
+  }
+
+  /** Lists a session again as it was a moment ago, in case that the server has lost its index. Nobody waits for it. */
+  async restore(subject: string, listed: Listed, expiresAt: number, recordAt: string): Promise<void> {
+    const isNew = await this.#put(subject, listed, expiresAt + (expiresAt - Date.now()))
+    // It may have been taken away because the session ended meanwhile.
+    if (isNew && Number(await holdsListing.run(this.#client, recordAt, subject, listed.listing)) === 0) {
+      this.remove(subject, listed)
+    }
+  }
+
+  async #put(subject: string, listed: Listed, until: number): Promise<boolean> {
+    const now = Date.now()
+    const args = [now - slack, Math.ceil(until - now) + slack, memberOf(listed), until]
+    return Number(await addToIndex.run(this.#client, this.#at(subject), ...args)) === 1
+  }
+
+  /** Nobody waits for it: a member too many costs a reader one look, and goes when its time is over. */
+  remove(subject: string, ...listed: Listed[]): void {
+    if (listed.length > 0) this.#client.call('zrem', this.#at(subject), ...listed.map(memberOf)).catch(ignore)
+  }
+
+  /** Everything listed, some perhaps more than once, in steps that hold up the server no longer than others. */
+  async *members(subject: string, signal: AbortSignal | undefined): AsyncGenerator<Listed[]> {
+    for (let place: string[] = []; ; ) {
+      const args = [Date.now() - slack, batch, ...place]
+      const reply = await untilAborted(signal, () => readIndex.run(this.#client, this.#at(subject), ...args))
+      const [score = '', ...members] = reply as string[]
+      yield members.flatMap(parseMember)
+      if (members.length < batch) return
+      place = [members.at(-1) as string, score]
+    }
+  }
+
+  #at(subject: string): string {
+    return `${this.#prefix}subject:${subject}`
+  }
+}
+
+/**
+ * Whether the record of this listing has been written by now, if it ever will be: its writer listed it long ago. A reader
+ * that takes away a younger one without a record would hide the session for good.
+ */
+export const isSettled = ({ listing }: Listed): boolean =>
+  listing !== '' && Number.parseInt(listing.slice(0, -random), 36) <= Date.now() - slack
+
+/** Characters at the end of a listing that tell apart those of one millisecond. */
+const random = 12
+
+const newListing = (): string => Date.now().toString(36) + randomBytes(random / 2).toString('hex')
+
+const memberOf = ({ key, listing }: Listed): string => (listing === '' ? key : `${key}:${listing}`)
+
+function parseMember(member: string): Listed[] {
+  const [, key, listing = ''] = memberName.exec(member) ?? []
+  return key === undefined ? [] : [{ key, listing }]
+}

@@ -1,0 +1,269 @@
+import { newKey, newRecord, newWorld } from '@koa-session/store-tests'
+import { sharedServer } from '@koa-session/test-servers'
+import anyTest, { type ExecutionContext } from 'ava'
+import { Redis } from 'ioredis'
+import { type SessionRecord, session } from 'koa-session-core'
+import { type RedisClient, redisStore } from 'koa-session-store-redis'
+
+const server = await sharedServer('redis')
+const test = server ? anyTest.serial : anyTest.skip
+
+const hour = 3_600_000
+const systemNow = Date.now
+let ahead = 0
+Date.now = () => systemNow() + ahead
+
+anyTest.beforeEach(() => {
+  ahead = 0
+})
+
+type Call = (command: string, ...args: (string | number)[]) => Promise<unknown>
+
+function stage(t: ExecutionContext, around: (call: Call) => Call = call => call) {
+  const client = new Redis(server?.url ?? '')
+  t.teardown(() => client.disconnect())
+  const prefix = `${newWorld()}:`
+  const observed: RedisClient = { call: around((command, ...args) => client.call(command, ...args)) }
+  const store = redisStore({ client: observed, prefix })
+  return {
+    client,
+    store,
+    prefix,
+    /** The keys in the index of `subject`, once per place. */
+    async indexed(subject: string) {
+      return (await client.zrange(`${prefix}subject:${subject}`, '0', '-1')).map(member => member.slice(0, 64)).sort()
+    },
+    async listed(subject: string) {
+      const found: string[] = []
+      for await (const key of store.keys({ subject })) found.push(key)
+      return found.sort()
+    },
+  }
+}
+
+const ways = {
+  'is destroyed': (store, key) => store.destroy(key),
+  'is ended on condition': (store, key, { version, subject }) =>
+    store.write(key, newRecord({ expiresAt: 1, ...(subject && { subject }) }), version),
+  'is ended on condition, without its subject': (store, key, { version }) =>
+    store.write(key, newRecord({ expiresAt: 1 }), version),
+  'becomes a tombstone': (store, key, { version }) => store.write(key, newRecord(), version),
+  "becomes somebody else's": (store, key, { version }) => store.write(key, newRecord({ subject: newKey() }), version),
+  'is touched to the past': (store, key, { version }) => store.touch(key, { seenAt: 1, expiresAt: 1 }, version),
+} satisfies Record<
+  string,
+  (store: ReturnType<typeof redisStore>, key: string, record: SessionRecord) => Promise<unknown>
+>
+
+for (const [way, end] of Object.entries(ways)) {
+  test(`a session that ${way} leaves the index, also after writes and touches`, async t => {
+    const { store, indexed } = stage(t)
+    const subject = newKey()
+    for (let n = 0; n < 50; n++) {
+      const key = newKey()
+      const first = newRecord({ subject })
+      const record = newRecord({ subject, expiresAt: first.expiresAt + 9e9 })
+      await store.write(key, first, null)
+      t.true(await store.write(key, record, first.version))
+      t.true(await store.touch(key, { seenAt: 1, expiresAt: record.expiresAt * 2 }, record.version))
+      t.deepEqual(await indexed(subject), [key], 'one place, whatever happened to it')
+      await end(store, key, record)
+      t.deepEqual(await indexed(subject), [])
+    }
+  })
+}
+
+test('writes that lost, and a write that was sent twice, leave nothing in an index', async t => {
+  const { store, indexed } = stage(t)
+  const [subject, other, key] = [newKey(), newKey(), newKey()]
+  const record = newRecord({ subject })
+  t.true(await store.write(key, record, null))
+  t.true(await store.write(key, record, null), 'sent again')
+  for (const loser of [newRecord({ subject }), newRecord({ subject: other })]) {
+    t.false(await store.write(key, loser, null))
+    t.false(await store.write(key, loser, 'another'))
+    t.false(await store.touch(key, { seenAt: 1, expiresAt: record.expiresAt * 2 }, 'another'))
+  }
+  t.deepEqual(await indexed(subject), [key])
+  t.deepEqual(await indexed(other), [])
+})
+
+test('however writes and ends race, the index holds the living and nobody else', async t => {
+  const stages = [stage(t), stage(t), stage(t)] as const
+  const [{ client, prefix }] = stages
+  const stores = stages.map(({ client }) => redisStore({ client, prefix }))
+  const subjects = Array.from({ length: 3 }, newKey)
+  const keys = Array.from({ length: 4 }, newKey)
+  const any = <T>(items: readonly T[]) => items[Math.floor(Math.random() * items.length)] as T
+  await Promise.all(
+    Array.from({ length: 12 }, async () => {
+      for (let n = 0; n < 150; n++) {
+        const [store, key, subject, chance] = [any(stores), any(keys), any(subjects), Math.random()]
+        const found = await store.read(key)
+        if (chance < 0.1) await store.destroy(key)
+        else if (chance < 0.2 && found) await store.write(key, newRecord({ expiresAt: 1 }), found.version)
+        else if (chance < 0.3 && found) await store.write(key, newRecord(), found.version)
+        else if (chance < 0.4 && found) {
+          await store.touch(key, { seenAt: n, expiresAt: Date.now() + chance * 1e10 }, found.version)
+        } else await store.write(key, newRecord({ subject }), found?.version ?? null)
+      }
+    }),
+  )
+  // What nobody waited for, three commands one after the other, is done before these.
+  for (let n = 0; n < 5; n++) await Promise.all(stages.map(each => each.client.ping()))
+  for (const subject of subjects) {
+    const living = []
+    for (const key of keys) if ((await stores[0]?.read(key))?.subject === subject) living.push(key)
+    const members = await client.zrange(`${prefix}subject:${subject}`, '0', '-1')
+    t.deepEqual(members.map(member => member.slice(0, 64)).sort(), living.sort())
+  }
+})
+
+test('the member that an end takes away, however late, is not that of a session created meanwhile', async t => {
+  const late: (() => Promise<unknown>)[] = []
+  const { store, listed } = stage(t, call => (command, ...args) => {
+    if (command !== 'zrem') return call(command, ...args)
+    late.push(() => call(command, ...args))
+    return new Promise(() => {})
+  })
+  const [key, subject] = [newKey(), newKey()]
+  await store.write(key, newRecord({ subject }), null)
+  await store.destroy(key)
+  const next = newRecord({ subject })
+  t.true(await store.write(key, next, null))
+  const moved = newRecord({ subject: newKey() })
+  t.true(await store.write(key, moved, next.version))
+  t.true(await store.write(key, newRecord({ subject }), moved.version))
+  t.is(late.length, 3)
+  for (const remove of late) await remove()
+  t.deepEqual(await listed(subject), [key])
+})
+
+test('an end whose second command fails is done, and what it leaves is not listed', async t => {
+  const { store, listed, indexed } = stage(t, call => (command, ...args) => {
+    return command === 'zrem' ? Promise.reject(new Error('the connection is lost')) : call(command, ...args)
+  })
+  const [key, ended, subject] = [newKey(), newKey(), newKey()]
+  const record = newRecord({ subject })
+  await store.write(key, newRecord({ subject }), null)
+  await store.write(ended, record, null)
+  t.true(await store.write(ended, newRecord({ expiresAt: 1 }), record.version))
+  await store.destroy(ended)
+  t.deepEqual(await listed(subject), [key])
+  t.is((await indexed(subject)).length, 2)
+})
+
+test('a reader takes away members without a session, an hour after they came, and no younger ones', async t => {
+  const { store, client, prefix, listed, indexed } = stage(t)
+  const [lasting, gone, later, subject] = [newKey(), newKey(), newKey(), newKey()]
+  const expiresAt = Date.now() + 100 * hour
+  for (const key of [lasting, gone]) await store.write(key, newRecord({ subject, expiresAt }), null)
+  // As after a crash between the two commands of an end, or before the second one of a write.
+  await client.del(prefix + gone)
+  t.deepEqual(await listed(subject), [lasting])
+  t.is((await indexed(subject)).length, 2)
+  ahead = hour + 1
+  await store.write(later, newRecord({ subject, expiresAt }), null)
+  await client.del(prefix + later)
+  t.deepEqual(await listed(subject), [lasting])
+  t.deepEqual(await indexed(subject), [lasting, later].sort())
+})
+
+test('a fast clock takes nothing away that lives by another', async t => {
+  const { store, listed } = stage(t)
+  const [key, other, subject] = [newKey(), newKey(), newKey()]
+  const record = newRecord({ subject, expiresAt: Date.now() + 2 * hour })
+  await store.write(key, record, null)
+  ahead = 2.9 * hour
+  t.deepEqual(await listed(subject), [])
+  await store.write(other, newRecord({ subject }), null)
+  await store.destroy(other)
+  ahead = 0
+  t.deepEqual(await listed(subject), [key])
+  t.deepEqual(await store.read(key), record)
+})
+
+test('an index that the server has lost comes back with the next write of each session', async t => {
+  const { store, client, prefix, listed } = stage(t)
+  const [key, subject] = [newKey(), newKey()]
+  const record = newRecord({ subject })
+  await store.write(key, record, null)
+  await client.del(`${prefix}subject:${subject}`)
+  t.true(await store.write(key, newRecord({ subject }), record.version))
+  t.deepEqual(await listed(subject), [key])
+})
+
+test('members of an index that an earlier version wrote are listed, and give way to those of this one', async t => {
+  const { store, client, prefix, listed, indexed } = stage(t)
+  const [key, subject] = [newKey(), newKey()]
+  const { data, expiresAt, seenAt, version } = newRecord()
+  const fields = { data, expiresAt, seenAt, version, subject, indexedUntil: expiresAt * 2 }
+  await client.hset(prefix + key, fields)
+  await client.zadd(`${prefix}subject:${subject}`, expiresAt * 2, key)
+  t.deepEqual(await listed(subject), [key])
+  t.true(await store.touch(key, { seenAt: 1, expiresAt }, version))
+  t.deepEqual(await listed(subject), [key])
+  t.deepEqual(await indexed(subject), [key])
+  await store.destroy(key)
+  t.deepEqual(await indexed(subject), [])
+})
+
+test('400,000 members without a session neither make list and revokeAll time out nor hide anybody', async t => {
+  let commands = 0
+  const { store, client, prefix } = stage(t, call => (command, ...args) => {
+    commands++
+    return call(command, ...args)
+  })
+  // The bound is for a machine that does nothing else.
+  const sessions = session({ store, subject: data => (data as { user?: string }).user, storeTimeout: 60_000 })
+  const { key } = await sessions.create({ user: 'ann' } as object)
+  const [index = ''] = await client.keys(`${prefix}subject:*`)
+  const until = Date.now() + 60 * 24 * hour
+  for (let n = 0; n < 400; n++) {
+    // Many of them at the same time, as a machine adds them.
+    const members = Array.from({ length: 1_000 }, (_, m) => [until + (n % 4 ? m : n), newKey()]).flat()
+    await client.zadd(index, ...(members as [number, string]))
+  }
+  const found = []
+  const [before, start] = [commands, performance.now()]
+  for await (const each of sessions.list('ann')) found.push(each.key)
+  t.log(`${Math.round(performance.now() - start)} ms`)
+  t.deepEqual(found, [key])
+  // Two for 1,000 members, and one for each of the 1,000 around a live one.
+  t.true(commands - before < 2_500, `${commands - before} commands`)
+  t.is(await sessions.revokeAll('ann'), 1)
+  t.is(await store.read(key), undefined)
+})
+
+test('a listing that goes through many pages meets every session once, also while they move and come and go', async t => {
+  const { store, listed } = stage(t)
+  const subject = newKey()
+  const records = new Map<string, SessionRecord>()
+  const expiresAt = Date.now() + hour
+  await Promise.all(
+    Array.from({ length: 1_700 }, async (_, n) => {
+      const key = newKey()
+      // Many of them at the same time.
+      records.set(key, newRecord({ subject, expiresAt: expiresAt + (n % 3) * 1_000 }))
+      await store.write(key, records.get(key) as SessionRecord, null)
+    }),
+  )
+  const keys = [...records.keys()]
+  let isOver = false
+  const load = Array.from({ length: 4 }, async () => {
+    while (!isOver) {
+      const key = keys[Math.floor(Math.random() * keys.length)] as string
+      const { version } = records.get(key) as SessionRecord
+      await store.touch(key, { seenAt: 1, expiresAt: Date.now() + hour + Math.random() * 5 * hour }, version)
+      const passing = newKey()
+      await store.write(passing, newRecord({ subject, expiresAt: Date.now() + Math.random() * 5 * hour }), null)
+      await store.destroy(passing)
+    }
+  })
+  for (let n = 0; n < 3; n++) {
+    const found = (await listed(subject)).filter(key => records.has(key))
+    t.deepEqual(found, keys.toSorted())
+  }
+  isOver = true
+  await Promise.all(load)
+})
