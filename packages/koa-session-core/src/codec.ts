@@ -1,6 +1,6 @@
 import { types } from 'node:util'
 import { isSessionError, SessionError } from './errors.js'
-import { builtIns, parseRich, stringifyRich } from './rich-text.js'
+import { builtIn, comesBack, parseRich, stringifyRich } from './rich-text.js'
 
 /** How session data becomes text and comes back. */
 export interface Codec {
@@ -59,8 +59,11 @@ function isJson(value: unknown, path: Path, seen: Set<object>): boolean {
   if (types.isProxy(value)) throw refusal('a Proxy', path)
 
   const prototype: object | null = Object.getPrototypeOf(value)
-  const array = Array.isArray(value) && prototype === Array.prototype
-  if (!array && prototype !== null && prototype !== Object.prototype) {
+  let name: string | undefined
+  if (prototype === null || prototype === Object.prototype) name = 'Object'
+  else name = prototype === Array.prototype ? 'Array' : builtIn(prototype)?.name
+  const array = name === 'Array' && Array.isArray(value)
+  if (!array && prototype !== null && name !== 'Object') {
     entriesOf(value, prototype, path).forEach((entry, index) => {
       path.push(index)
       for (const part of entry) isJson(part, path, seen)
@@ -87,11 +90,11 @@ function isJson(value: unknown, path: Path, seen: Set<object>): boolean {
 
 /** What is inside a built-in that comes back as it was. Throws for every other object. */
 function entriesOf(value: object, prototype: object, path: Path): unknown[][] {
-  const comesBack = builtIns.get(prototype)
-  if (!comesBack?.(value)) {
+  const same = comesBack(value, prototype)
+  if (!same) {
     const name: unknown = prototype.constructor?.name
     const kind = `an instance of ${typeof name === 'string' && name !== '' ? name : 'a class'}`
-    throw refusal(comesBack ? `${kind} that would come back different` : kind, path)
+    throw refusal(same === false ? `${kind} that would come back different` : kind, path)
   }
   if (types.isMap(value)) return [...value]
   return types.isSet(value) ? Array.from(value, item => [item]) : []

@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import type { Context } from 'koa'
 import { isWhole, OptionCheck, show } from './check.js'
 import { type Codec, jsonCodec } from './codec.js'
@@ -249,7 +250,7 @@ function hashed(subject: (data: SessionData) => string | undefined): (data: Sess
 
 function areKeys(keys: unknown): boolean {
   const good = (key: unknown) =>
-    (key instanceof Uint8Array && key.length === 32) || (typeof key === 'string' && key.length >= 32)
+    (types.isUint8Array(key) && key.length === 32) || (typeof key === 'string' && key.length >= 32)
   // A copy, because `every` passes over the holes of a sparse array.
   return Array.isArray(keys) && keys.length > 0 && [...keys].every(good)
 }

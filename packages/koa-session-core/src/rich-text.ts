@@ -11,42 +11,91 @@ const has = (value: object, properties: number): boolean => Reflect.ownKeys(valu
 
 /** Throws for a detached one. */
 const isFixed = (buffer: object): buffer is ArrayBuffer =>
-  Object.getPrototypeOf(buffer) === ArrayBuffer.prototype &&
   types.isArrayBuffer(buffer) &&
+  builtIn(Object.getPrototypeOf(buffer))?.name === 'ArrayBuffer' &&
   has(buffer, 0) &&
   !Reflect.get(buffer, 'resizable') &&
   new Uint8Array(buffer).length === buffer.byteLength
 
-/**
- * The built-ins that come back as they were, by prototype: is `value` truly one, with nothing added to it and in no state
- * that the text has no place for?
- */
-export const builtIns = new Map<object, (value: object) => boolean>([
-  [Date.prototype, value => types.isDate(value) && has(value, 0)],
-  [Map.prototype, value => types.isMap(value) && has(value, 0)],
-  [Set.prototype, value => types.isSet(value) && has(value, 0)],
-  [RegExp.prototype, value => types.isRegExp(value) && has(value, 1) && value.lastIndex === 0],
-  [URL.prototype, value => has(value, 0) && new URL((value as URL).href).href === (value as URL).href],
-  [ArrayBuffer.prototype, isFixed],
-])
 // Listing the properties of a view would list its bytes, 8 s for 10 MB. Comparing with a twin looks only at the others.
-// Most Buffers are a part of a pool they share with strangers, so a Buffer is its bytes alone.
-builtIns.set(
-  Buffer.prototype,
-  value =>
+const isWhole = (value: object, { Class }: BuiltIn): boolean => {
+  if (!ArrayBuffer.isView(value) || !isFixed(value.buffer)) return false
+  return (
+    value.byteLength === value.buffer.byteLength && isDeepStrictEqual(value, Reflect.construct(Class, [value.buffer]))
+  )
+}
+
+/**
+ * Is `value` truly one of this class, with nothing added to it and in no state that the text has no place for? Then it
+ * comes back as it was.
+ */
+const checks: Record<string, (value: object, builtIn: BuiltIn) => boolean> = {
+  Date: value => types.isDate(value) && has(value, 0),
+  Map: value => types.isMap(value) && has(value, 0),
+  Set: value => types.isSet(value) && has(value, 0),
+  RegExp: value => types.isRegExp(value) && has(value, 1) && value.lastIndex === 0,
+  URL: value => has(value, 0) && new URL((value as URL).href).href === (value as URL).href,
+  ArrayBuffer: isFixed,
+  // Most Buffers are a part of a pool they share with strangers, so a Buffer is its bytes alone.
+  Buffer: value =>
     types.isUint8Array(value) &&
     types.isArrayBuffer(value.buffer) &&
     isDeepStrictEqual(value, Buffer.from(value.buffer, value.byteOffset, value.length)),
-)
-const viewTypes: (new (buffer: ArrayBuffer) => ArrayBufferView)[] = [
+}
+const views = [
   ...[DataView, Int8Array, Uint8Array, Uint8ClampedArray, Int16Array, Uint16Array, Int32Array, Uint32Array],
   ...[Float32Array, Float64Array, BigInt64Array, BigUint64Array],
 ]
-for (const View of viewTypes) {
-  builtIns.set(View.prototype, value => {
-    if (!ArrayBuffer.isView(value) || !isFixed(value.buffer)) return false
-    return value.byteLength === value.buffer.byteLength && isDeepStrictEqual(value, new View(value.buffer))
-  })
+for (const { name } of views) checks[name] = isWhole
+
+/** A class of the language or of Node.js. */
+interface BuiltIn {
+  readonly name: string
+  readonly Class: abstract new () => unknown
+}
+
+const own = new Map<object, BuiltIn>()
+for (const Class of [Date, Map, Set, RegExp, URL, ArrayBuffer, Buffer, ...views]) {
+  own.set(Class.prototype, { name: Class.name, Class: Class as unknown as BuiltIn['Class'] })
+}
+
+/**
+ * The class whose instances inherit from `prototype`: of this realm, or what the same class is in another one, such as the
+ * sandbox of a test runner. Told by the text of its constructor, which nothing but a built-in can have.
+ */
+export function builtIn(prototype: object): BuiltIn | undefined {
+  const known = own.get(prototype)
+  if (known) return known
+  const Class = value(prototype, 'constructor')
+  if (typeof Class !== 'function' || value(Class, 'prototype') !== prototype) return undefined
+  const name = /^function (\w+)\(\) \{ \[native code\] \}$/.exec(Function.prototype.toString.call(Class))?.[1]
+  return name === undefined ? undefined : { name, Class: Class as BuiltIn['Class'] }
+}
+
+/** Whether `value`, which inherits from `prototype`, comes back as it was; `undefined`: no instance of its class does. */
+export function comesBack(value: object, prototype: object): boolean | undefined {
+  const found = builtIn(prototype)
+  if (found) return checks[found.name]?.(value, found)
+  return isOfFakedClock(value, prototype) || undefined
+}
+
+/**
+ * Whether `date` is of the class that a library for tests put in place of the global `Date`, now or earlier: a subclass that
+ * tells the time itself and gives its instances nothing but a `constructor`.
+ */
+function isOfFakedClock(date: object, prototype: object): boolean {
+  const isEmpty = (object: object) => Reflect.ownKeys(object).every(key => key === 'constructor')
+  if (!types.isDate(date) || types.isProxy(prototype) || !isEmpty(date) || !isEmpty(prototype)) return false
+  const Class = value(prototype, 'constructor') ?? value(date, 'constructor')
+  if (prototype !== Date.prototype && typeof value(Class, 'now') !== 'function') return false
+  const parent: object | null = Object.getPrototypeOf(prototype)
+  return parent !== null && (builtIn(parent)?.name === 'Date' || isOfFakedClock(date, parent))
+}
+
+/** An own property, without calling a getter or a trap. */
+function value(holder: unknown, key: string): unknown {
+  if (holder === null || (typeof holder !== 'object' && typeof holder !== 'function')) return undefined
+  return types.isProxy(holder) ? undefined : Object.getOwnPropertyDescriptor(holder, key)?.value
 }
 
 // The library has no form for a Buffer. A reducer says "not mine" by something falsy, so '=' stands for no bytes.

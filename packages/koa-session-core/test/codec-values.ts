@@ -1,4 +1,5 @@
 import { types } from 'node:util'
+import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 
 const numbers = new WeakMap<object, number>()
@@ -203,3 +204,40 @@ export const anyValue = fc.oneof(
 export const plainValue = fc
   .jsonValue({ stringUnit: 'binary' })
   .map(value => JSON.parse(JSON.stringify(value)) as unknown)
+
+const realm = runInNewContext('globalThis')
+
+/** The same value, every second object of it made in another realm. */
+export function mixed(value: unknown, seen = new Map<object, unknown>()): unknown {
+  if (typeof value !== 'object' || value === null || value instanceof URL || Buffer.isBuffer(value)) return value
+  if (seen.has(value)) return seen.get(value)
+  const { [seen.size % 2 ? 'here' : 'there']: globals } = { here: globalThis, there: realm }
+  const made = twin(value, globals, seen)
+  seen.set(value, made)
+  if (types.isMap(value))
+    for (const [key, item] of value) (made as Map<unknown, unknown>).set(mixed(key, seen), mixed(item, seen))
+  else if (types.isSet(value)) for (const item of value) (made as Set<unknown>).add(mixed(item, seen))
+  else if (Array.isArray(value) || isRecord(value)) {
+    if (Array.isArray(value)) (made as unknown[]).length = value.length
+    for (const key of Object.keys(value)) {
+      const content = mixed(Reflect.get(value, key), seen)
+      Object.defineProperty(made, key, { value: content, writable: true, enumerable: true, configurable: true })
+    }
+  }
+  return made
+}
+
+const isRecord = (value: object) => [null, Object.prototype].includes(Object.getPrototypeOf(value))
+
+function twin(value: object, globals: any, seen: Map<object, unknown>): object {
+  if (types.isDate(value)) return new globals.Date(value.getTime())
+  if (types.isRegExp(value)) return new globals.RegExp(value.source, value.flags)
+  if (types.isArrayBuffer(value)) {
+    const copy = new globals.ArrayBuffer(value.byteLength)
+    new Uint8Array(copy).set(new Uint8Array(value))
+    return copy
+  }
+  const name = Object.getPrototypeOf(value)?.constructor.name ?? 'null'
+  if (ArrayBuffer.isView(value)) return new globals[name](mixed(value.buffer, seen))
+  return name === 'null' ? globals.Object.create(null) : new globals[name]()
+}

@@ -1,7 +1,7 @@
 import test from 'ava'
 import fc from 'fast-check'
 import { isSessionError, jsonCodec } from 'koa-session-core'
-import { anyValue, plainValue, portrait, richValue } from './codec-values.js'
+import { anyValue, mixed, plainValue, portrait, richValue } from './codec-values.js'
 
 const codec = jsonCodec()
 const same = Object.freeze({ city: 'Wien' })
@@ -233,6 +233,19 @@ test('Every kind of data comes back as it was, and its text stays the same', t =
         if (portrait(value) !== before) throw new Error('the value was changed')
       }),
       { numRuns: 3000 },
+    ),
+  )
+})
+
+test('Every kind of data is stored the same when some of it is of another realm', t => {
+  t.notThrows(() =>
+    fc.assert(
+      fc.property(richValue, value => {
+        const before = portrait(value)
+        const text = codec.stringify(mixed(value))
+        return text === codec.stringify(value) && portrait(codec.parse(text)) === before
+      }),
+      { numRuns: 1000 },
     ),
   )
 })
