@@ -65,5 +65,4 @@ async function end(
 const current = (key: string, expected: string | null, now: number): object =>
   expected === null ? { _id: key, expiresAt: { $lte: now } } : { _id: key, version: expected, expiresAt: { $gt: now } }
 
-const isDuplicateKey = (error: unknown): boolean =>
-  error instanceof Error && (error as { readonly code?: unknown }).code === 11_000
+const isDuplicateKey = (error: unknown): boolean => (error as { readonly code?: unknown } | null)?.code === 11_000

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { runInNewContext } from 'node:vm'
 import { newKey, newRecord, newWorld, startProcesses } from '@koa-session/store-tests'
 import { faultProxy, sharedServer } from '@koa-session/test-servers'
 import anyTest, { type ExecutionContext } from 'ava'
@@ -277,4 +278,27 @@ test('a client handed in stays open, one of the store ends after the calls under
   await closing
   await t.throwsAsync(own.read(key), { message: 'the mongo store is closed' })
   t.deepEqual(await store.read(key), record)
+})
+
+test('a collection whose errors are of another realm, as in the sandbox of a test runner, is answered all the same', async t => {
+  const { collection, store } = stage(t)
+  const ErrorThere: ErrorConstructor = runInNewContext('Error')
+  let refused = 0
+  const foreign = new Proxy(collection, {
+    get(target, name) {
+      const method: unknown = Reflect.get(target, name)
+      if (name !== 'insertOne' || typeof method !== 'function') {
+        return typeof method === 'function' ? method.bind(target) : method
+      }
+      return (...args: unknown[]) =>
+        method.apply(target, args).catch((error: Error) => {
+          refused++
+          throw Object.assign(new ErrorThere(error.message), { name: error.name, code: Reflect.get(error, 'code') })
+        })
+    },
+  })
+  const [key, record] = [newKey(), newRecord()]
+  t.true(await store.write(key, record, null))
+  t.false(await mongoStore({ collection: foreign }).write(key, newRecord(), null))
+  t.is(refused, 1)
 })

@@ -64,7 +64,7 @@ export class OwnClient implements RedisClient {
       return await this.#client.call(command, ...args)
     } catch (error) {
       // The driver counts attempts for all commands together: the first one after an outage may have had none.
-      if (!(error instanceof Error && error.name === 'MaxRetriesPerRequestError')) throw error
+      if ((error as Partial<Error> | null)?.name !== 'MaxRetriesPerRequestError') throw error
       return this.#client.call(command, ...args)
     }
   }

@@ -16,7 +16,7 @@ export class Script {
       return await client.call('evalsha', this.#hash, 1, key, ...args)
     } catch (error) {
       // A server that does not know the script ran nothing.
-      if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error
+      if (!String((error as Partial<Error> | null)?.message).startsWith('NOSCRIPT')) throw error
       return client.call('eval', this.#text, 1, key, ...args)
     }
   }

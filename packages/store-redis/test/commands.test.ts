@@ -1,3 +1,4 @@
+import { runInNewContext } from 'node:vm'
 import { newKey, newRecord, newWorld, ownServer, writeLoad } from '@koa-session/store-tests'
 import anyTest, { type ExecutionContext } from 'ava'
 import { Redis } from 'ioredis'
@@ -134,4 +135,23 @@ test('a client handed in stays open', async t => {
   await store.close()
   t.is(await client.ping(), 'PONG')
   t.is(await store.read(newKey()), undefined)
+})
+
+test('a client whose errors are of another realm, as in the sandbox of a test runner, is answered all the same', async t => {
+  const { client } = await stage(t)
+  const ErrorThere: ErrorConstructor = runInNewContext('Error')
+  let refused = 0
+  const foreign = {
+    call: (command: string, ...args: (string | number)[]) =>
+      client.call(command, ...args).catch((error: Error) => {
+        refused++
+        throw Object.assign(new ErrorThere(error.message), { name: error.name })
+      }),
+  }
+  const store = redisStore({ client: foreign, prefix: `${newWorld()}:` })
+  const [key, record] = [newKey(), newRecord()]
+  await client.script('FLUSH')
+  t.true(await store.write(key, record, null))
+  t.deepEqual(await store.read(key), record)
+  t.true(refused > 0, 'the server was asked for a script that it does not know')
 })
