@@ -4,6 +4,7 @@ import { isSessionError, SessionError } from './errors.js'
 import type { ResolvedOptions } from './options.js'
 import { type Stored, toStored } from './record.js'
 import type { StoreCall } from './store.js'
+import { clearTimeout, elapsed, setTimeout } from './waiting.js'
 
 /** What subscribers of the tracing channel `koa-session:store` receive for each call of a store. */
 export interface StoreTrace {
@@ -37,7 +38,7 @@ export class GuardedStore {
   }
 
   deadline(): Deadline {
-    return performance.now() + this.#options.storeTimeout
+    return elapsed() + this.#options.storeTimeout
   }
 
   /** What is there now, by this process's clock; `null`: nothing. */
@@ -97,7 +98,7 @@ export class GuardedStore {
         reject(error)
         call.abort(error)
       }
-      const left = deadline - performance.now()
+      const left = deadline - elapsed()
       if (left <= 0) return expire()
       // Not unref'd: a script that waits for a silent store must end with this error, not by running out of events.
       const timer = setTimeout(expire, left)

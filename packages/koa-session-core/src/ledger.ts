@@ -1,6 +1,7 @@
 import { SessionError } from './errors.js'
 import { type Deadline, type GuardedStore, isTimeout } from './guarded-store.js'
 import { ended, type Live, type Stored, tombstone } from './record.js'
+import { elapsed, setTimeout } from './waiting.js'
 
 /** What a process knows to be stored under a key. `null`: nothing. `undefined`: it has to be read. */
 export type State = Stored | null | undefined
@@ -67,7 +68,7 @@ export class Ledger {
       this.#store.event('conflict', key)
       await pause(lost)
       // No call is begun that has no time left: it would be a timeout, and the store is not slow.
-      if (performance.now() >= deadline) throw conflict()
+      if (elapsed() >= deadline) throw conflict()
       known = undefined
     }
   }

@@ -1,7 +1,11 @@
 import type { SessionCallback } from './session.js'
+import { setImmediate } from './waiting.js'
+
+/** The language's own: the global may be another library's, which cannot be extended or resolves in its own time. */
+const NativePromise = (async () => {})().constructor as PromiseConstructor
 
 /** The promise of an operation that need not be awaited: its rejection is never unhandled, and it knows who listens. */
-export class Operation<T> extends Promise<T> {
+export class Operation<T> extends NativePromise<T> {
   /** Whether anybody awaited it, or gave a callback. */
   awaited = false
   /** Resolves when the operation has ended: to its error, or `undefined`. */
@@ -15,11 +19,11 @@ export class Operation<T> extends Promise<T> {
     this.settled = super.then(() => undefined, failed)
     if (!callback) return
     this.awaited = true
-    this.settled.then(error => process.nextTick(callback, ...(error === undefined ? [] : [error])))
+    this.settled.then(error => call(callback, error))
   }
 
   static override get [Symbol.species](): PromiseConstructor {
-    return Promise
+    return NativePromise
   }
 
   // `await` calls `then` of a promise that is not of the built-in class.
@@ -29,5 +33,17 @@ export class Operation<T> extends Promise<T> {
   ): Promise<R | E> {
     this.awaited = true
     return super.then(onFulfilled, onRejected)
+  }
+}
+
+/** What a callback throws is an exception that nobody caught, not a rejection. */
+function call(callback: SessionCallback, error: unknown): void {
+  try {
+    if (error === undefined) callback()
+    else callback(error)
+  } catch (thrown) {
+    setImmediate(() => {
+      throw thrown
+    })
   }
 }

@@ -1,5 +1,6 @@
 import type { Runtime } from './runtime.js'
 import type { SweepableStore } from './store.js'
+import { clearTimeout, setTimeout } from './waiting.js'
 
 /** Calls the store's `sweep`, if it has one, from the first request on, at random within a tenth of the interval. */
 export class Sweeper {

@@ -11,6 +11,7 @@ import type { Delivery, Reply } from './reply.js'
 import { adviceOn, type Restriction } from './restriction.js'
 import type { Runtime } from './runtime.js'
 import { assign, SessionBag, type SessionCallback, type SessionData } from './session.js'
+import { setImmediate } from './waiting.js'
 
 /** What a request of Koa brings along. */
 interface Response {

@@ -1,3 +1,4 @@
+import { clearTimeout, setTimeout } from 'node:timers'
 import { MongoClient } from 'mongodb'
 
 /** What the store needs of a collection: the driver's `Collection` has it. */

@@ -1,3 +1,4 @@
+import { clearTimeout, setTimeout } from 'node:timers'
 import { untilAborted } from 'koa-session-core/store'
 import { createPool, type Pool } from 'mysql2'
 
