@@ -19,6 +19,10 @@ export class BoundedCall implements StoreCall {
     this.#controller?.abort(reason)
   }
 
+  isAbortedWith(reason: unknown): boolean {
+    return this.#reason !== undefined && this.#reason === reason
+  }
+
   static throwIfAborted(call: StoreCall | undefined): void {
     if (!(call instanceof BoundedCall)) call?.signal?.throwIfAborted()
     else if (call.#reason !== undefined) throw call.#reason

@@ -1,3 +1,5 @@
+import { reasonOf, scrubbed } from './reason.js'
+
 /** What each code means for the response, and whether trying again may help. */
 const codes = {
   /** The store failed: the backend refused, broke off or rejected the call. */
@@ -32,7 +34,7 @@ export class SessionError extends Error {
   headers?: Record<string, string | string[]>
 
   constructor(code: SessionErrorCode, message: string, cause?: unknown) {
-    super(message, cause === undefined ? undefined : { cause: scrubbed(cause) })
+    super(message, cause === undefined ? undefined : { cause: isSessionError(cause) ? cause : scrubbed(cause) })
     this.code = code
     this.status = codes[code].status
     if (codes[code].retry) this.headers = { 'Retry-After': '1' }
@@ -49,13 +51,15 @@ export function isSessionError(error: unknown): error is SessionError {
   return typeof error === 'object' && error !== null && brand in error
 }
 
-/** Drivers put commands, values and whole rows into their errors: only name, code and message go on. */
-function scrubbed(cause: unknown): unknown {
-  if (isSessionError(cause)) return cause
-  if (typeof cause !== 'object' || cause === null) return new Error('the store rejected with a value that is no Error')
-  const { name, code, message } = cause as { name?: unknown; code?: unknown; message?: unknown }
-  const copy: Error & { code?: string | number } = new Error(typeof message === 'string' ? message : '')
-  if (typeof name === 'string') Object.defineProperty(copy, 'name', { value: name, configurable: true, writable: true })
-  if (typeof code === 'string' || typeof code === 'number') copy.code = code
-  return copy
+/** What a store said when a call failed: a line for the message, and a copy for `cause`. */
+export interface Failure {
+  readonly reason: string
+  readonly cause: Error
+}
+
+/** `data` is what was to be stored, and must not be said. */
+export function failure(cause: unknown, data: string | undefined): Failure {
+  return isSessionError(cause)
+    ? { reason: cause.message, cause }
+    : { reason: reasonOf(cause, data), cause: scrubbed(cause, data) }
 }

@@ -1,6 +1,6 @@
 import { channel, tracingChannel } from 'node:diagnostics_channel'
 import { BoundedCall } from './bounded-call.js'
-import { isSessionError, SessionError } from './errors.js'
+import { type Failure, failure, isSessionError, SessionError } from './errors.js'
 import type { ResolvedOptions } from './options.js'
 import { type Stored, toStored } from './record.js'
 import type { StoreCall } from './store.js'
@@ -32,6 +32,8 @@ export type Deadline = number
 /** The store as the core calls it: every call ends in time, every failure is a SessionError, every call can be traced. */
 export class GuardedStore {
   readonly #options: ResolvedOptions
+  /** The last failure since a call succeeded, which may be why another one takes so long. */
+  #last: Failure | undefined
 
   constructor(options: ResolvedOptions) {
     this.#options = options
@@ -50,7 +52,8 @@ export class GuardedStore {
 
   write(next: Stored, expected: string | null, deadline: Deadline): Promise<boolean> {
     const { key, record } = next
-    return this.call('write', key, deadline, call => this.#options.store.write(key, record, expected, call))
+    const run = (call: StoreCall) => this.#options.store.write(key, record, expected, call)
+    return this.call('write', key, deadline, run, record.data)
   }
 
   touch(key: string, times: { seenAt: number; expiresAt: number }, expected: string): Promise<boolean> {
@@ -76,25 +79,25 @@ export class GuardedStore {
     key: string | undefined,
     deadline: Deadline,
     run: (call: StoreCall) => Promise<T>,
+    data?: string,
   ): Promise<T> {
-    if (!traces.hasSubscribers) return this.#bounded(operation, deadline, run)
+    if (!traces.hasSubscribers) return this.#bounded(operation, deadline, run, data)
     const trace: StoreTrace = { store: this.#options.store.name, operation, ...(key !== undefined && { key }) }
     let result: T
     // The traced promise resolves to nothing: tracePromise publishes what its promise resolves to.
     const traced = async () => {
-      result = await this.#bounded(operation, deadline, run)
+      result = await this.#bounded(operation, deadline, run, data)
       trace.outcome = outcome(operation, result)
     }
     return traces.tracePromise(traced, trace).then(() => result)
   }
 
-  #bounded<T>(operation: string, deadline: Deadline, run: (call: StoreCall) => Promise<T>): Promise<T> {
-    const { store, storeTimeout } = this.#options
+  #bounded<T>(operation: string, deadline: Deadline, run: (call: StoreCall) => Promise<T>, data?: string): Promise<T> {
+    const { store } = this.#options
     return new Promise((resolve, reject) => {
       const call = new BoundedCall()
       const expire = () => {
-        const message = `store ${store.name}: ${operation} did not end within storeTimeout (${storeTimeout} ms)`
-        const error = new SessionError('ERR_SESSION_TIMEOUT', message)
+        const error = this.#timeout(operation)
         reject(error)
         call.abort(error)
       }
@@ -104,17 +107,31 @@ export class GuardedStore {
       const timer = setTimeout(expire, left)
       const fail = (cause: unknown) => {
         clearTimeout(timer)
-        reject(new SessionError('ERR_SESSION_STORE', `store ${store.name}: ${operation} failed`, cause))
+        if (call.isAbortedWith(cause)) return
+        // Also when nobody waits any more: the next one who waits in vain is told.
+        const last = failure(cause, data)
+        this.#last = last
+        reject(
+          new SessionError('ERR_SESSION_STORE', `store ${store.name}: ${operation} failed: ${last.reason}`, last.cause),
+        )
       }
       try {
         run(call).then(value => {
           clearTimeout(timer)
+          this.#last = undefined
           resolve(value)
         }, fail)
       } catch (cause) {
         fail(cause)
       }
     })
+  }
+
+  #timeout(operation: string): SessionError {
+    const { store, storeTimeout } = this.#options
+    const before = this.#last ? `; the last error was ${this.#last.reason}` : ''
+    const message = `store ${store.name}: ${operation} did not end within storeTimeout (${storeTimeout} ms)${before}`
+    return new SessionError('ERR_SESSION_TIMEOUT', message, this.#last?.cause)
   }
 }
 
