@@ -49,7 +49,7 @@ export function session(options: SessionOptions = {}): Sessions {
   const middleware = async (context: ExtendableContext, next: () => Promise<unknown>): Promise<void> => {
     const ctx = context as Context
     if (Object.hasOwn(ctx, mounted)) throw new TypeError('session() is mounted twice on this request; use it once')
-    runtime.first ??= ctx
+    runtime.app ??= ctx.app
     if (ctx.app !== advised) {
       advised = ctx.app
       adviseOnMembers(ctx.app.context)

@@ -89,7 +89,7 @@ export interface SessionOptions {
    */
   readonly sweepInterval?: number
   /**
-   * Receives the failures that no request can carry.
+   * Receives the failures that no request can carry, with the `ctx` of the request in which they happened, if any.
    * @default app.emit('error', error, ctx)
    */
   readonly onError?: (error: Error, ctx?: Context) => void
