@@ -93,7 +93,7 @@ export function admin(runtime: Runtime, sweeper: Sweeper): Admin {
     },
 
     async open(req) {
-      const first = options.transport.present(req, undefined, 0)
+      const first = options.transport.present(req, undefined)
       const found = first && (await lookUp(runtime, req, undefined, first, error => runtime.report(error)))
       if (found?.error) throw found.error
       if (!found?.state || !isLive(found.state)) return undefined

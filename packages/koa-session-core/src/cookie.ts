@@ -57,6 +57,9 @@ export interface Presented {
   readonly id: string | undefined
   /** Whether the answer is the one of a secure request. A plain request may bring the cookie of a secure one. */
   readonly secure: boolean
+  /** Where the search for the next value goes on: in which name, and behind which character. */
+  readonly name: number
+  readonly end: number
 }
 
 /** A transport as the core uses it: the cookie, or what the app gave. */
@@ -69,11 +72,8 @@ export interface IdTransport extends Pick<Transport, 'write' | 'vary'> {
   readonly path: string
   /** Whether a browser may keep the id back from a cross-site request. */
   readonly sameSite: boolean
-  /**
-   * The id the request presents, counted from 0 where it presents several. `secure` is `undefined` outside of a Koa
-   * request.
-   */
-  present(req: IncomingMessage, secure: boolean | undefined, nth: number): Presented | undefined
+  /** The first id that the request presents, or the one `after` another. `secure` is `undefined` outside of a Koa request. */
+  present(req: IncomingMessage, secure: boolean | undefined, after?: Presented): Presented | undefined
 }
 
 const optionNames = {
@@ -132,20 +132,25 @@ export function cookieTransport(options: CookieOptions = {}, checked = new Optio
     path,
     sameSite: sameSite !== 'none',
     vary: 'Cookie',
-    present(req, secure, nth) {
+    present(req, secure, after) {
       const header = req.headers.cookie
       if (header === undefined) return undefined
       const isSecure = secure ?? isEncrypted(req)
-      let found = false
-      let left = nth
-      for (const one of isSecure ? secureOnly : names) {
-        for (let at = nextValue(header, one, 0); at >= 0; at = nextValue(header, one, at)) {
-          found = true
+      const readable = isSecure ? secureOnly : names
+      let at = after?.end ?? 0
+      let malformed = false
+      for (let name = after?.name ?? 0; name < readable.length; name++) {
+        const wanted = readable[name] as string
+        for (at = nextValue(header, wanted, at); at >= 0; at = nextValue(header, wanted, at)) {
           const id = idAt(header, at)
-          if (id !== undefined && left-- === 0) return { id, secure: isSecure || one !== plainName }
+          if (id !== undefined) {
+            return { id, secure: isSecure || wanted !== plainName, name, end: at + idLength }
+          }
+          malformed = true
         }
+        at = 0
       }
-      return found && nth === 0 ? { id: undefined, secure: isSecure } : undefined
+      return malformed && !after ? { id: undefined, secure: isSecure, name: 0, end: 0 } : undefined
     },
     write(ctx, id, how) {
       const { res } = ctx
@@ -215,10 +220,12 @@ export function idTransport(transport: Transport): IdTransport {
     path: '/',
     sameSite: false,
     ...(transport.vary !== undefined && { vary: transport.vary }),
-    present(req, secure, nth) {
-      if (nth > 0) return undefined
+    present(req, secure, after) {
+      if (after) return undefined
       const value: unknown = secure === undefined ? transport.read(req) : transport.read(req, { secure })
-      return value === undefined ? undefined : { id: isId(value) ? value : undefined, secure: secure === true }
+      return value === undefined
+        ? undefined
+        : { id: isId(value) ? value : undefined, secure: secure === true, name: 0, end: 0 }
     },
     write: (ctx, id, how) => transport.write(ctx, id, how),
   }

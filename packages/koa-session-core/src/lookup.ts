@@ -39,7 +39,7 @@ export async function lookUp(
   let next: Presented | undefined = first
   for (let nth = 1; next?.id !== undefined; nth++) {
     const { id, secure: answer } = next
-    next = nth < attempts ? options.transport.present(req, secure, nth) : undefined
+    next = nth < attempts ? options.transport.present(req, secure, next) : undefined
     if (tried?.includes(id)) continue
     const key = options.transport.keyOf(id)
     try {

@@ -57,7 +57,7 @@ export function session(options: SessionOptions = {}): Sessions {
     sweeper.start()
     adviseOnProxy(ctx)
     const { secure } = ctx
-    const presented = resolved.transport.present(ctx.req, secure, 0)
+    const presented = resolved.transport.present(ctx.req, secure)
     const restriction = restrictionOf(ctx, resolved.transport, presented?.id !== undefined)
     const reply = new Reply(ctx, resolved.transport, secure, presented !== undefined && !restriction)
     const visit = new Visit(runtime, { ctx, reply, restriction })
