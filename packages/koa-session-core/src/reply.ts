@@ -1,4 +1,4 @@
-import type { ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Context } from 'koa'
 import type { IdTransport } from './cookie.js'
 import { type HeadersListener, onHeaders } from './on-headers.js'
@@ -38,10 +38,11 @@ export class Reply implements HeadersListener {
     this.#client = presented ? 'unknown' : null
   }
 
-  /** Whether headers can still be set. */
+  /** Whether headers can still be set, and will reach the client. */
   get open(): boolean {
+    const { req, res } = this.#ctx
     // A context that a WebSocket server made has no `res`.
-    return this.#ctx.res !== undefined && !this.#ctx.res.headersSent
+    return res !== undefined && !res.headersSent && !isUpgrade(req)
   }
 
   /** The client's id was found to be this session's. */
@@ -128,6 +129,10 @@ export class Reply implements HeadersListener {
     if (!isKeptFromCaches(lines(res.getHeader('Cache-Control')).join())) res.setHeader('Cache-Control', 'no-store')
   }
 }
+
+/** Whether the socket is handed over: whoever takes it answers by himself, without the headers of this response. */
+const isUpgrade = ({ headers, upgrade }: IncomingMessage & { upgrade?: boolean }): boolean =>
+  upgrade === true || (headers.upgrade !== undefined && /\bwebsocket\b/i.test(headers.upgrade))
 
 const lines = (value: number | string | readonly string[] | undefined): string[] => [value ?? []].flat().map(String)
 

@@ -96,7 +96,8 @@ export class Visit {
   assertDeliverable(): void {
     if (this.deliverable) return
     if (!this.#ctx) throw new TypeError('a session from open() cannot change its id: there is no response to carry it')
-    throw new SessionError('ERR_SESSION_HEADERS_SENT', 'the session id cannot be delivered: the headers have been sent')
+    const why = 'the headers have been sent, or the request is an upgrade'
+    throw new SessionError('ERR_SESSION_HEADERS_SENT', `the session id cannot be delivered: ${why}`)
   }
 
   report(error: unknown): void {

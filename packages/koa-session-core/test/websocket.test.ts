@@ -1,8 +1,11 @@
 import { once } from 'node:events'
+import { createServer, type RequestListener, type Server, ServerResponse } from 'node:http'
 import { createRequire } from 'node:module'
+import { type AddressInfo, connect, type Socket } from 'node:net'
+import { text } from 'node:stream/consumers'
 import test, { type ExecutionContext } from 'ava'
 import Koa from 'koa'
-import { memoryStore } from 'koa-session-core'
+import { memoryStore, session } from 'koa-session-core'
 import { type Ctx, type Handler, Koa2, site, watched } from './support/app.js'
 
 const require = createRequire(import.meta.url)
@@ -51,8 +54,9 @@ for (const [name, App] of Object.entries({ 'Koa 3': Koa, 'Koa 2': Koa2 })) {
   })
 
   test(`${name}, koa-websocket: a new session, whose id no response can carry, is not created`, async t => {
-    const { url, store, errors, socket } = await socketed(t, App, ctx => {
+    const { url, store, errors, socket } = await socketed(t, App, async ctx => {
       ctx.session.b = 2
+      await t.throwsAsync(ctx.session.save(), { code: 'ERR_SESSION_HEADERS_SENT' })
     })
     await socket(`${url}/chat`)
     t.deepEqual(
@@ -106,4 +110,67 @@ async function socketed(t: ExecutionContext, App: typeof Koa, handler: (ctx: Soc
     }
   }
   return { ...here, store, browser, socket }
+}
+
+/** How else an app may get a context for an upgrade: the request, and a response whose headers nobody sends. */
+const upgrades: Record<string, (server: Server, callback: RequestListener) => void> = {
+  "the server's event": (server, callback) => {
+    server.on('upgrade', (req, socket) => {
+      const res = new ServerResponse(req)
+      res.assignSocket(socket as Socket)
+      callback(req, res)
+    })
+  },
+  'a request like any other': () => {},
+}
+
+for (const [what, install] of Object.entries(upgrades)) {
+  for (const [name, App] of Object.entries({ 'Koa 3': Koa, 'Koa 2': Koa2 })) {
+    test(`${name}, an upgrade by ${what}: a new session cannot be saved, an old one can`, async t => {
+      const store = watched(memoryStore())
+      const app = new App()
+      const errors: { code?: string }[] = []
+      app.on('error', error => errors.push(error))
+      const sessions = session({ store })
+      app.use(sessions)
+      app.use(async context => {
+        const ctx = context as unknown as Ctx
+        ctx.respond = false
+        const told: unknown[] = []
+        const tell = (error: { code?: string }) => told.push(error.code)
+        told.push(await ctx.session.save())
+        ctx.session.n = 1
+        await ctx.session.save().then(saved => told.push(saved), tell)
+        await ctx.session.rotateId().then(rotated => told.push(rotated), tell)
+        ctx.req.socket.end(`HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n${JSON.stringify(told)}`)
+      })
+      const callback = app.callback()
+      const server = createServer(callback).listen(0, '127.0.0.1')
+      install(server, callback)
+      await once(server, 'listening')
+      t.teardown(() => server.close())
+      const upgrade = async (cookie?: string) => {
+        const socket = connect((server.address() as AddressInfo).port, '127.0.0.1')
+        const lines = [
+          'GET / HTTP/1.1',
+          'Host: a',
+          'Connection: Upgrade',
+          'Upgrade: WebSocket',
+          'Sec-WebSocket-Version: 13',
+        ]
+        socket.write(`${[...lines, ...(cookie ? [`Cookie: ${cookie}`] : [])].join('\r\n')}\r\n\r\n`)
+        return JSON.parse((await text(socket)).split('\r\n\r\n')[1] as string)
+      }
+      t.deepEqual(await upgrade(), [true, 'ERR_SESSION_HEADERS_SENT', 'ERR_SESSION_HEADERS_SENT'])
+      t.deepEqual(store.calls, [])
+      const { cookie, key } = await sessions.create({ a: 1 } as object)
+      t.deepEqual(await upgrade(cookie), [true, true, 'ERR_SESSION_HEADERS_SENT'])
+      t.deepEqual(JSON.parse((await store.read(key))?.data.split('\n')[1] as string), { a: 1, n: 1 })
+      t.deepEqual(
+        errors.map(({ code }) => code),
+        ['ERR_SESSION_HEADERS_SENT'],
+        'of the first, what was not awaited',
+      )
+    })
+  }
 }
