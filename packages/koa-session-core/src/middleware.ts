@@ -66,7 +66,7 @@ export function session(options: SessionOptions = {}): Sessions {
     try {
       await next()
       assertNotDeleted(ctx)
-      if (visit.idle) return
+      if (visit.finishIdle()) return
     } catch (error) {
       const failure = await visit.finish(!isAnswer(error))
       if (failure !== undefined) visit.report(failure)

@@ -85,6 +85,14 @@ export class Reply implements HeadersListener {
     this.#put()
   }
 
+  /** Run `last` when the response is out, or given up. */
+  whenOver(last: () => void): void {
+    const { req, res } = this.#ctx
+    const { closed, stream } = (res ?? req.socket) as { closed?: boolean; stream?: { closed?: boolean } }
+    if (closed || stream?.closed) setImmediate(last)
+    else (res ?? req.socket).once('close', last)
+  }
+
   #listen(): void {
     if (this.#listens || !this.open) return
     this.#listens = true

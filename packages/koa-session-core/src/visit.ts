@@ -42,6 +42,9 @@ export class Visit {
   #hasRegenerated = false
   readonly restriction: Restriction | undefined
 
+  /** Whether the app changed something after the commit and has not called `save` since. */
+  #isUnsaved: boolean | undefined
+
   /** Whether there is a way to hand out an id: the response, or whoever asked for one. */
   #deliverable: () => boolean
 
@@ -153,6 +156,7 @@ export class Visit {
 
   set session(value: SessionData | null) {
     this.#use()
+    this.#expectSave()
     if (value === null) {
       this.#leave(false)
       return
@@ -169,6 +173,7 @@ export class Visit {
     // A session that cannot be decoded gives way to a new one here, not at the commit.
     this.#openQueue()
     this.entry.queued.push(encodedMessage(this.runtime.codec, this.tag, value))
+    this.#expectSave()
   }
 
   takeFlash(): Promise<unknown[]> {
@@ -179,6 +184,14 @@ export class Visit {
       if (!entry.known?.flashWaits || entry.lost) return Promise.resolve([])
       return this.#operate(() => take(this.runtime, entry, this.tag, this.runtime.store.deadline()))
     })
+  }
+
+  /** After the commit a change is kept by `save` only. Say so once, if there was none when the response is out. */
+  #expectSave(): void {
+    if (!this.#finished || !this.#reply) return
+    const isFirst = this.#isUnsaved === undefined
+    this.#isUnsaved = true
+    if (isFirst) this.#reply.whenOver(() => this.#isUnsaved && this.report(unsaved()))
   }
 
   save(entry: Entry, how: Omit<How, 'deadline'>, callback?: SessionCallback): Promise<boolean> {
@@ -218,6 +231,7 @@ export class Visit {
 
   /** Run an operation the app may or may not await. Until the response is out, it is waited for. */
   #operate<T>(run: () => Promise<T>, callback?: SessionCallback): Promise<T> {
+    if (this.#isUnsaved) this.#isUnsaved = false
     const operation = new Operation<T>(run, callback)
     const settled = operation.settled.then(error => {
       if (error === undefined) return
@@ -228,9 +242,10 @@ export class Visit {
     return operation
   }
 
-  /** Whether there is nothing to finish: the handler never opened the session, and its times are fresh. */
-  get idle(): boolean {
-    return !this.opened && !this.#touching && !this.entry.failure
+  /** Finish, if there is nothing to do: the handler never opened the session, and its times are fresh. */
+  finishIdle(): boolean {
+    this.#finished = !this.opened && !this.#touching && !this.entry.failure
+    return this.#finished
   }
 
   /** Everything that is left when the handler has ended. `abandon`: it failed, so what was not awaited is not stored. */
@@ -283,4 +298,9 @@ export class Visit {
     else if (this.#endings?.done) delivery = null
     if (delivery !== undefined) this.#reply?.deliver(delivery)
   }
+}
+
+function unsaved(): Error {
+  const what = 'ctx.flash() or ctx.session = ... came after the session was committed, and nothing saved it'
+  return Object.assign(new TypeError(`${what}: await ctx.session.save() there`), { code: 'KOA_SESSION_UNSAVED' })
 }

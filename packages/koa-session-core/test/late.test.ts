@@ -1,0 +1,157 @@
+import { setTimeout } from 'node:timers/promises'
+import test from 'ava'
+import type { Middleware } from 'koa'
+import { type Ctx, gate, type Handler, site } from './support/app.js'
+import { type Platform, platforms, serve } from './support/serve.js'
+
+type Change = (ctx: Ctx) => unknown
+
+const changes: Record<string, Change> = {
+  'ctx.flash(value)': ctx => (ctx as unknown as { flash(value: unknown): void }).flash('sorry'),
+  'ctx.session = data': ctx => {
+    ctx.session = { a: 2 }
+  },
+  'ctx.session = null': ctx => {
+    ctx.session = null
+  },
+}
+
+/** Run `late` in an error handler outside of the session, and say what `onError` was told. */
+async function failing(t: Parameters<typeof serve>[0], platform: Platform, late: Change, where: 'catch' | 'listener') {
+  const told: (Error & { code?: string })[] = []
+  const over = gate()
+  const outside: Middleware = async (ctx, next) => {
+    ctx.res.once('close', () => over.open())
+    if (where === 'listener') return next()
+    try {
+      await next()
+    } catch {
+      await late(ctx as unknown as Ctx)
+      ctx.status = 400
+    }
+  }
+  const handler: Handler = async ctx => {
+    if (ctx.path === '/set') ctx.session.a = 1
+    else if (ctx.path === '/get') {
+      const { flash, session } = ctx as unknown as { flash(): Promise<unknown[]>; session: object }
+      Object.assign(ctx, { body: JSON.stringify({ session: { ...session }, flash: await flash() }) })
+    } else ctx.throw(400)
+    ctx.status = 200
+  }
+  const served = await serve(t, platform, handler, {
+    outside: [outside],
+    options: { onError: error => void told.push(error) },
+  })
+  if (where === 'listener') served.app.on('error', (_, ctx) => late(ctx))
+  const cookie = ((await served.ask('/set')).cookies[0] as string).split(';')[0] as string
+  const answer = await served.ask('/', cookie)
+  await over.promise
+  await setTimeout(20)
+  const { text } = await served.ask('/get', cookie)
+  return { answer, told, left: JSON.parse(text) as { session: object; flash: unknown[] } }
+}
+
+for (const [on, platform] of Object.entries(platforms)) {
+  for (const where of ['catch', 'listener'] as const) {
+    for (const [what, change] of Object.entries(changes)) {
+      test(`${on}: after the commit, ${what} in an error ${where} is lost, and onError is told`, async t => {
+        const { answer, told, left } = await failing(t, platform, change, where)
+        t.is(answer.status, 400)
+        t.deepEqual(
+          told.map(({ code }) => code),
+          ['KOA_SESSION_UNSAVED'],
+        )
+        t.true(told[0] instanceof TypeError)
+        t.regex(told[0]?.message as string, /await ctx\.session\.save\(\)/)
+        t.deepEqual(left, { session: { a: 1 }, flash: [] })
+      })
+
+      test(`${on}: after the commit, ${what} in an error ${where} is kept by save()`, async t => {
+        const late: Change = async ctx => {
+          change(ctx)
+          t.true(await ctx.session.save())
+        }
+        const { told, left } = await failing(t, platform, late, where)
+        t.deepEqual(told, [])
+        const expected = {
+          'ctx.flash(value)': { session: { a: 1 }, flash: ['sorry'] },
+          'ctx.session = data': { session: { a: 2 }, flash: [] },
+          'ctx.session = null': { session: {}, flash: [] },
+        }
+        t.deepEqual(left, expected[what as keyof typeof expected])
+      })
+    }
+  }
+
+  test(`${on}: a new session that save() keeps after the commit reaches the client`, async t => {
+    const outside: Middleware = async (context, next) => {
+      const ctx = context as unknown as Ctx & { flash(value: unknown): void }
+      await next().catch(() => {})
+      ctx.flash('sorry')
+      t.true(await ctx.session.save())
+      ctx.status = 400
+    }
+    const { ask } = await serve(t, platform, ctx => ctx.throw(400), { outside: [outside] })
+    const answer = await ask()
+    t.is(answer.cookies.length, 1)
+    t.deepEqual([answer.header('vary'), answer.header('cache-control')], [['Cookie'], ['no-store']])
+  })
+}
+
+test('onError is told once for a request, even if a listener that it calls changes the session again', async t => {
+  const heard: string[] = []
+  const over = gate()
+  const { client } = await site(t, ctx => ctx.throw(400), {
+    before: app => {
+      app.on('error', (error, ctx) => {
+        heard.push(error.code ?? error.message)
+        ctx.flash('sorry')
+      })
+      app.use((ctx, next) => {
+        ctx.res.once('close', () => over.open())
+        return next()
+      })
+    },
+  })
+  await client().get('/')
+  await over.promise
+  await setTimeout(50)
+  t.deepEqual(heard, ['Bad Request', 'KOA_SESSION_UNSAVED'])
+})
+
+test('What comes when the response is out is told too', async t => {
+  const told: (Error & { code?: string })[] = []
+  const { client } = await site(
+    t,
+    ctx => {
+      const { flash } = ctx as unknown as { flash(value: unknown): void }
+      ctx.res.once('close', () => setImmediate(flash, 'late'))
+      ctx.session.a = 1
+    },
+    { onError: error => void told.push(error) },
+  )
+  await client().get('/')
+  while (told.length === 0) await setTimeout(5)
+  t.is(told[0]?.code, 'KOA_SESSION_UNSAVED')
+})
+
+test('What comes after a handler that did not open the session is told too, and kept by save()', async t => {
+  const told: (Error & { code?: string })[] = []
+  const outside: Middleware = async (context, next) => {
+    const ctx = context as unknown as Ctx & { flash(value: unknown): void }
+    await next()
+    ctx.flash('late')
+    if (context.path === '/save') t.true(await ctx.session.save())
+  }
+  const { ask } = await serve(t, platforms['Koa 3, HTTP/1'] as Platform, ctx => (ctx.status = 204), {
+    outside: [outside],
+    options: { onError: error => void told.push(error) },
+  })
+  t.is((await ask('/save')).cookies.length, 1)
+  t.deepEqual((await ask('/')).cookies, [])
+  while (told.length === 0) await setTimeout(5)
+  t.deepEqual(
+    told.map(({ code }) => code),
+    ['KOA_SESSION_UNSAVED'],
+  )
+})
