@@ -37,7 +37,9 @@ export function redisStore(options: RedisStoreOptions): EnumerableStore {
     name: 'redis',
 
     async read(key, { signal } = {}) {
-      const found = await untilAborted(signal, () => readRecord.run(client, recordAt(key), Date.now()))
+      const found = await untilAborted(signal, () =>
+        readRecord.run(client, recordAt(key), Date.now()).catch(unlessForeign(foreign)),
+      )
       if (!found) return undefined
       const [expiresAt, data, seenAt, version, subject] = found as [string, string, string, string, string | null]
       const record = { data, expiresAt: Number(expiresAt), seenAt: Number(seenAt), version }
@@ -108,7 +110,19 @@ export function redisStore(options: RedisStoreOptions): EnumerableStore {
     if (isLong && Number(await client.call('exists', ...names)) === 0) return names.map(() => -1)
     const now = Date.now()
     const args = [now, now - slack, ...(subject === undefined ? [] : [subject])]
-    return Promise.all(names.map(async name => Number(await judgeRecord.run(client, name, ...args))))
+    const verdictOn = (name: string) => judgeRecord.run(client, name, ...args).catch(unlessForeign(0))
+    return Promise.all(names.map(async name => Number(await verdictOn(name))))
+  }
+}
+
+/** In place of what a script reads where another program has put a value of another type. The core cannot decode it. */
+const foreign = [Number.MAX_SAFE_INTEGER, '', 0, '', null]
+
+/** Such a value is no failure of Redis. */
+function unlessForeign(answer: unknown): (error: unknown) => unknown {
+  return error => {
+    if (String((error as Partial<Error> | null)?.message).includes('WRONGTYPE')) return answer
+    throw error
   }
 }
 

@@ -14,7 +14,8 @@ import { Script } from './script.js'
 /** now */
 export const readRecord = new Script(`
 local record = redis.call('HMGET', KEYS[1], 'expiresAt', 'data', 'seenAt', 'version', 'subject')
-if not record[1] or tonumber(record[1]) <= tonumber(ARGV[1]) then return false end
+local expiresAt = tonumber(record[1] or '')
+if not expiresAt or expiresAt <= tonumber(ARGV[1]) then return false end
 return record
 `)
 
@@ -88,8 +89,9 @@ return { 1 }
  */
 export const judgeRecord = new Script(`
 local stored = redis.call('HMGET', KEYS[1], 'expiresAt', 'subject')
-if not stored[1] or tonumber(stored[1]) <= tonumber(ARGV[2]) or ARGV[3] and stored[2] ~= ARGV[3] then return -1 end
-return tonumber(stored[1]) > tonumber(ARGV[1]) and 1 or 0
+local expiresAt = tonumber(stored[1] or '')
+if not expiresAt or expiresAt <= tonumber(ARGV[2]) or ARGV[3] and stored[2] ~= ARGV[3] then return -1 end
+return expiresAt > tonumber(ARGV[1]) and 1 or 0
 `)
 
 /** subject, listing. Whether the record is listed so. */
