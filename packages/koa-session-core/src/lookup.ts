@@ -44,10 +44,12 @@ export async function lookUp(
     const key = options.transport.keyOf(id)
     try {
       const state = await store.read(key, deadline)
-      if (isLive(state) && (!next || canOpen(codec, state))) return { id, key, secure: answer, state }
-      if (state?.kind === 'tombstone') {
+      if (isLive(state)) {
+        if (!next || canOpen(codec, state)) return { id, key, secure: answer, state }
+        report(undecodable())
+      } else if (state?.kind === 'tombstone') {
         if (!result?.state) result = { id, key, secure: answer, state }
-      } else if (state) report(undecodable())
+      } else if (state?.kind === 'unreadable') report(undecodable())
       else store.event('rejected', key)
     } catch (error) {
       if (!isSessionError(error)) throw error
