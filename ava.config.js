@@ -4,5 +4,5 @@ export default {
   nodeArguments: ['--import=tsx', '--conditions=@koa-session/source'],
   // Child processes: worker threads take no --conditions.
   workerThreads: false,
-  timeout: '3m',
+  timeout: '5m',
 }

@@ -27,7 +27,7 @@ async function open(name: string): Promise<World> {
   const app = new Koa()
   const released = gate()
   const subject = (data: object) => (data as { user?: string }).user
-  const sessions = session({ store: await create(name), subject, sweepInterval: 0 })
+  const sessions = session({ store: await create(name), subject, sweepInterval: 0, storeTimeout: 30_000 })
   app.use(sessions).use(async ctx => {
     const { searchParams, pathname } = new URL(ctx.url, 'http://localhost')
     // Read now and finish later: what the request knows is old by then.

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { patient } from '@koa-session/behaviour/patience'
 import { newKey, newRecord, newWorld, type StoreCase } from './tested-store.js'
 
 export interface ExitOptions {
@@ -11,7 +12,7 @@ export interface ExitOptions {
 }
 
 /** Longer than any driver tries, in milliseconds. */
-const patience = 20_000
+const patience = 30_000
 
 /** A process that used a store has nothing else to do. */
 export function exitCases({ module, url }: ExitOptions): StoreCase[] {
@@ -53,7 +54,7 @@ async function outputOf(module: URL, url: string, script: string): Promise<strin
   child.stdout.on('data', chunk => output.push(chunk))
   await Promise.race([once(child.stdout, 'data'), exit])
   const stop = new AbortController()
-  const late = sleep(patience, undefined, { signal: stop.signal }).then(() => child.kill())
+  const late = sleep(patient(patience), undefined, { signal: stop.signal }).then(() => child.kill())
   assert.deepEqual(await exit, [0, null])
   stop.abort()
   await late.catch(() => {})

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { within } from '@koa-session/behaviour/patience'
 import { type FaultProxy, faultProxy, type TestServer } from '@koa-session/test-servers'
 import type { SessionRecord, StoreCall } from 'koa-session-core'
 import { lostReplies } from './lost-replies.js'
 import { servesThrough } from './outage.js'
-import { eventually, hundred, settled, soon, within } from './patience.js'
+import { eventually, hundred, settled, soon } from './patience.js'
 import {
   newKey,
   newRecord,

@@ -1,8 +1,7 @@
-import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 /** How long a call that has to end, or to work again, may take: far less than it would if it waited for the server. */
-export const soon = 1_000
+export const soon = 1_500
 
 export const hundred = <T>(task: () => Promise<T>): Promise<T[]> => Promise.all(Array.from({ length: 100 }, task))
 
@@ -15,24 +14,13 @@ export async function settled<T>(calling: Promise<T>): Promise<[error: string | 
   }
 }
 
-export async function within<T>(milliseconds: number, work: Promise<T>, message: string): Promise<T> {
-  const stop = new AbortController()
-  const late = sleep(milliseconds, undefined, { signal: stop.signal }).then(() => assert.fail(message))
-  try {
-    return await Promise.race([work, late])
-  } finally {
-    stop.abort()
-    await late.catch(() => {})
-  }
-}
-
 /** A connection that died meanwhile is found dead by the call that takes it. */
 export async function eventually<T>(call: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await call()
     } catch (error) {
-      if (attempt === 20) throw error
+      if (attempt === 50) throw error
       await sleep(50)
     }
   }

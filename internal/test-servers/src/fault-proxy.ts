@@ -20,6 +20,8 @@ export interface FaultProxy {
   readonly accepted: number
   /** Replies that were dropped since the start. */
   readonly dropped: number
+  /** Resolves when the next request has been taken that will never be answered, because the proxy hangs. */
+  swallowed(): Promise<void>
   /** The same address, through this proxy. */
   through(url: string): string
   /** Forwards everything. Connections that were hung are reset: what they swallowed is lost. */
@@ -64,6 +66,7 @@ export async function faultProxy({ target }: FaultProxyOptions): Promise<FaultPr
   let listener: Server | undefined
   let accepted = 0
   let dropped = 0
+  let swallow: (() => void)[] = []
 
   async function listen() {
     if (listener !== undefined) return
@@ -107,7 +110,10 @@ export async function faultProxy({ target }: FaultProxyOptions): Promise<FaultPr
   function passRequest(link: Link, request: Buffer): number | undefined {
     if (mode.name === 'hang') link.isHung = true
     if (mode.name === 'dropReply' && mode.left > 0 && mode.match(request)) link.isMarked = true
-    return link.isHung ? undefined : 0
+    if (!link.isHung) return 0
+    for (const tell of swallow) tell()
+    swallow = []
+    return undefined
   }
 
   function passReply(link: Link): number | undefined {
@@ -153,6 +159,7 @@ export async function faultProxy({ target }: FaultProxyOptions): Promise<FaultPr
     get dropped() {
       return dropped
     },
+    swallowed: () => new Promise(resolve => swallow.push(resolve)),
     through(url) {
       const address = new URL(url)
       address.host = `${host}:${port}`

@@ -5,7 +5,7 @@ import { constants } from 'node:os'
 import { parseArgs } from 'node:util'
 import { type ServerKind, serverKinds, urlVariables } from './engine.js'
 import { guard } from './guard.js'
-import { isCi, startServer, unavailableVariable } from './provide.js'
+import { isCi, startServer, unavailableVariable, volatileVariable } from './provide.js'
 import type { TestServer } from './server.js'
 import { ServerUnavailableError, type Supply, supplies } from './supply.js'
 
@@ -45,7 +45,9 @@ async function provide(kinds: readonly ServerKind[]): Promise<boolean> {
       say(`${kind}: ${server.label} on port ${server.port}`)
       if (server.oneWriter) say(`${kind}: it takes one writer at a time, and tests that race may hang`)
       const { label } = await (supplies([kind], { durable: true }).get(kind) as Promise<Supply>)
-      if (label !== server.label) say(`${kind}: ${label} for tests that kill it`)
+      if (label === server.label) return
+      environment[volatileVariable] = kind
+      say(`${kind}: ${label} for tests that kill it`)
     } catch (error) {
       if (!(error instanceof ServerUnavailableError)) throw error
       unavailable.push(kind)

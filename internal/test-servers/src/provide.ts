@@ -32,6 +32,11 @@ export async function startServers<K extends ServerKind>(kinds: readonly K[]): P
 /** The kinds the command line could not get, so that each test process need not try again. */
 export const unavailableVariable = 'TEST_SERVERS_UNAVAILABLE'
 
+/** The kinds whose URL the command line gave, and whose server keeps its data in memory alone. */
+export const volatileVariable = 'TEST_SERVERS_VOLATILE'
+
+const lists = (variable: string, kind: ServerKind) => process.env[variable]?.split(',').includes(kind) ?? false
+
 /** The URL of a server to share with other tests, in whatever names of its own a test keeps apart. */
 export interface SharedServer {
   readonly kind: ServerKind
@@ -40,22 +45,23 @@ export interface SharedServer {
   readonly port: number
 }
 
-const started = new Map<ServerKind, Promise<TestServer>>()
+const started = new Map<string, Promise<TestServer>>()
 
 /**
  * The server the environment names (`REDIS_URL` and so on), else one started for this process, which ends with it.
  * `undefined`, said loudly, when there is none to be had; under `CI=true` that is an error.
  */
-export async function sharedServer(kind: ServerKind): Promise<SharedServer | undefined> {
+export async function sharedServer(kind: ServerKind, need: Need = {}): Promise<SharedServer | undefined> {
   const text = process.env[urlVariables[kind]]
-  if (text) {
+  if (text && !(need.durable && lists(volatileVariable, kind))) {
     const url = new URL(text)
     return { kind, url: text, host: url.hostname, port: Number(url.port) }
   }
   try {
-    if (process.env[unavailableVariable]?.split(',').includes(kind)) throw new ServerUnavailableError(kind, [])
-    const server = started.get(kind) ?? startServer(kind)
-    started.set(kind, server)
+    if (lists(unavailableVariable, kind)) throw new ServerUnavailableError(kind, [], need)
+    const name = `${kind} ${need.durable ?? false}`
+    const server = started.get(name) ?? startServer(kind, need)
+    started.set(name, server)
     return await server
   } catch (error) {
     if (!(error instanceof ServerUnavailableError) || isCi()) throw error

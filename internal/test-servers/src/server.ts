@@ -36,7 +36,7 @@ export interface TestServer {
 }
 
 /** How long a server may take until it answers. */
-const startTimeout = 60_000
+const startTimeout = 180_000
 const attempts = 3
 
 async function untilReady(machine: Machine, ping: (port: number) => Promise<boolean>, port: number): Promise<void> {

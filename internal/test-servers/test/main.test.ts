@@ -27,7 +27,7 @@ interface World {
 }
 
 async function world(t: ExecutionContext): Promise<World> {
-  t.timeout(90_000)
+  t.timeout(10 * 60_000)
   const folder = await mkdtemp(join(tmpdir(), 'koa-session-main-'))
   // PostgreSQL does not run as root: its user has to get in.
   await chmod(folder, 0o755)
@@ -73,7 +73,7 @@ async function firstLine(child: ChildProcessWithoutNullStreams): Promise<string>
 }
 
 async function nothingIsLeft(t: ExecutionContext, pids: readonly number[], { left }: World): Promise<void> {
-  const deadline = Date.now() + 10_000
+  const deadline = Date.now() + 60_000
   while ((pids.some(isAlive) || (await left()).length > 0) && Date.now() < deadline) await sleep(20)
   t.deepEqual(pids.filter(isAlive), [])
   t.deepEqual(await left(), [])
@@ -244,7 +244,7 @@ for (const way of ['end', 'exit']) {
     t.is(code, 0, stderr)
     t.regex(stdout, /^Docker redis:7, pid undefined, redis:\/\/127\.0\.0\.1:\d+\n$/)
     const calls = async () => (await readFile(join(here.folder, 'calls'), 'utf8')).trim().split('\n')
-    const deadline = Date.now() + 5_000
+    const deadline = Date.now() + 60_000
     while (!(await calls()).some(call => call.startsWith('rm ')) && Date.now() < deadline) await sleep(20)
     const words = (await calls()).map(call => call.split(' ')[0]).filter(word => word !== 'inspect')
     const ending = way === 'end' ? ['kill', 'wait', 'rm'] : ['rm']

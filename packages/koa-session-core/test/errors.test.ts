@@ -1,4 +1,5 @@
 import { inspect } from 'node:util'
+import { patient } from '@koa-session/behaviour/patience'
 import test from 'ava'
 import {
   isSessionError,
@@ -79,11 +80,11 @@ const faults: Record<string, Fault> = {
     store: () => Promise.reject(new Error('the driver says a secret')),
     calls: ['read'],
   },
-  'a store that hangs': { code: 'ERR_SESSION_TIMEOUT', store: hang, options: { storeTimeout: 60 }, calls: ['read'] },
+  'a store that hangs': { code: 'ERR_SESSION_TIMEOUT', store: hang, options: { storeTimeout: patient(200) }, calls: ['read'] },
   'a commit that hangs': {
     code: 'ERR_SESSION_TIMEOUT',
     store: operation => (operation === 'write' ? hang() : undefined),
-    options: { storeTimeout: 60 },
+    options: { storeTimeout: patient(200) },
     calls: ['read', 'write'],
   },
   'data that cannot be encoded': {
@@ -173,7 +174,10 @@ test('a commit that keeps losing is ERR_SESSION_CONFLICT when storeTimeout has p
     },
     write: async (key, record, expected, call) => !losing && inner.write(key, record, expected, call),
   }
-  const { client, errors } = await site(t, ctx => void (ctx.session.n = Math.random()), { store, storeTimeout: 150 })
+  const { client, errors } = await site(t, ctx => void (ctx.session.n = Math.random()), {
+    store,
+    storeTimeout: patient(150),
+  })
   const one = client()
   await one.get('/')
   losing = true

@@ -1,13 +1,14 @@
 import { setTimeout } from 'node:timers/promises'
 import { type Answer, Browser, type Handler, type Operation, Site } from '@koa-session/behaviour'
+import { patient, timed } from '@koa-session/behaviour/patience'
 import test from 'ava'
 import { type Fault, type FaultyStore, faultyStore } from './support/faulty-store.js'
 import { codes } from './support/start.js'
 
-/** What the specification grants beyond `storeTimeout`, in milliseconds. */
-const grace = 500
+/** What a request may take beyond `storeTimeout`, in milliseconds. */
+const grace = patient(500)
 /** More than that, so that a request that waits twice is found out. */
-const storeTimeout = 700
+const storeTimeout = patient(700)
 
 interface Request {
   readonly handler: Handler
@@ -144,12 +145,6 @@ async function opened(t: { teardown(close: () => unknown): void }, before?: obje
   return { store, site, browser }
 }
 
-async function timed<T>(run: () => Promise<T>): Promise<{ result: T; took: number }> {
-  const began = performance.now()
-  const result = await run()
-  return { result, took: performance.now() - began }
-}
-
 /** The request meets the fault, then the store is healed. */
 async function meet(
   t: Parameters<Request['done']>[0] & { true(is: boolean, why: string): unknown; teardown(close: () => unknown): void },
@@ -262,7 +257,7 @@ test.serial('The wait in the queue is part of storeTimeout', async t => {
       { status: 503 },
     ),
   )
-  await setTimeout(storeTimeout * 0.75)
+  await setTimeout(storeTimeout * 0.25)
   const second = timed(() =>
     browser.send(
       ({ session }) => {

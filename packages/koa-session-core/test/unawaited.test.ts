@@ -1,4 +1,5 @@
 import { setTimeout } from 'node:timers/promises'
+import { patient, stopwatch } from '@koa-session/behaviour/patience'
 import test from 'ava'
 import { type Bag, gate } from './support/app.js'
 import { failOnce, signedIn } from './support/signed-in.js'
@@ -87,7 +88,8 @@ test('Not awaited, a failure never becomes an unhandled rejection and is reporte
     t.deepEqual((await browser.get('/get')).json, ended ? {} : { a: 1, b: 2 }, path)
     await browser.get('/set')
     await browser.get('/late')
-    for (let turns = 0; reported.length < 2 && turns < 100; turns++) await setTimeout(5)
+    const watch = stopwatch()
+    while (reported.length < 2 && watch() < patient(500)) await setTimeout(5)
     await setTimeout(20)
     t.deepEqual(
       reported.map(error => error.code),

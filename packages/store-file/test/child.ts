@@ -47,7 +47,7 @@ const tasks: Record<string, (store: FileStore, ...args: never[]) => Promise<unkn
 
   /** Create every one of the keys, as fast as it goes. Resolves to those that were ours. */
   async create(store, keys: string[]) {
-    const record = { data: String(process.pid), expiresAt: Date.now() + 60_000, seenAt: 1, version: `${process.pid}` }
+    const record = { data: String(process.pid), expiresAt: Date.now() + 600_000, seenAt: 1, version: `${process.pid}` }
     const won: string[] = []
     for (const key of keys) if (await store.write(key, record, null)) won.push(key)
     return won

@@ -2,6 +2,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
+import { patient } from '@koa-session/behaviour/patience'
 import test from 'ava'
 import type { SessionRecord, Store } from 'koa-session-core'
 import { fileStore } from 'koa-session-store-file'
@@ -119,7 +120,7 @@ async function run({ prepare, call: [method, ...args] }: Scenario, wrapper: stri
 /** Whoever was killed holds up nobody, and what it left is gone after the next write and the next sweep. */
 async function leavesNothing(directory: string, version: string | null): Promise<void> {
   const store = fileStore({ directory })
-  const written = await store.write(key, third, version, { signal: AbortSignal.timeout(1_000) })
+  const written = await store.write(key, third, version, { signal: AbortSignal.timeout(patient(1_000)) })
   if (!written) throw new Error('the next write lost against nobody')
   if ((await store.read(key))?.data !== third.data) throw new Error('the next write is not there')
   await store.sweep()

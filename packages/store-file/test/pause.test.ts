@@ -2,6 +2,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
+import { patient } from '@koa-session/behaviour/patience'
 import test from 'ava'
 import type { SessionRecord, SweepableStore } from 'koa-session-core'
 import { fileStore } from 'koa-session-store-file'
@@ -67,7 +68,7 @@ if (haveStrace()) {
       t.true(moments.some(({ name }) => name === 'getdents64') || scenario.record === undefined)
       for (const moment of moments) {
         const { done, record } = await pausedAt(scenario, moment, async store => {
-          const signal = AbortSignal.timeout(1_000)
+          const signal = AbortSignal.timeout(patient(1_000))
           await store.destroy(key, { signal })
           return store.write(key, third, null, { signal })
         })

@@ -14,7 +14,7 @@ test.after.always(async () => {
 })
 
 const key = (n: number): string => n.toString(16).padStart(64, '0')
-const live = (data: string, version: string) => ({ data, version, seenAt: 1, expiresAt: Date.now() + 60_000 })
+const live = (data: string, version: string) => ({ data, version, seenAt: 1, expiresAt: Date.now() + 600_000 })
 
 let opened = 0
 const create = (world: string) => {
@@ -34,12 +34,13 @@ test('a counter raised by compare-and-set from four processes is exact', async t
   const directory = join(root, 'counter')
   const store = fileStore({ directory })
   await store.write(key(1), live('0', 'first'), null)
-  const lost = await Promise.all(processes.map(one => one.call<number>(directory, 'increment', key(1), 100)))
-  t.is((await store.read(key(1)))?.data, '400')
-  t.true(
-    lost.some(times => times > 0),
-    'the processes did race',
-  )
+  // Until they did race: on a busy machine one may be through before the next has its turn.
+  for (let total = 0, lost = 0; lost === 0; ) {
+    const losses = await Promise.all(processes.map(one => one.call<number>(directory, 'increment', key(1), 100)))
+    for (const times of losses) lost += times
+    total += 100 * processes.length
+    t.is((await store.read(key(1)))?.data, String(total))
+  }
 })
 
 test('of creators in four processes exactly one wins, and its record is there', async t => {

@@ -83,7 +83,7 @@ test('a call aborted while nobody answers leaves no socket open', async t => {
   await proxy.hang()
   const controller = new AbortController()
   const call = store.read(key, { signal: controller.signal })
-  await sleep(50)
+  await proxy.swallowed()
   controller.abort(new Error('the reason'))
   await t.throwsAsync(call, { message: 'the reason' })
   t.deepEqual(

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { patient, stopwatch } from '@koa-session/behaviour/patience'
 import { faultProxy, sharedServer } from '@koa-session/test-servers'
 import anyTest, { type ExecutionContext } from 'ava'
 import { type PostgresPool, postgresStore } from 'koa-session-store-postgres'
@@ -55,7 +56,8 @@ test('calls aborted while the server works or others wait leave no connection be
   t.deepEqual(await Promise.all(controllers.map(() => store.read(key))), Array(8).fill(record))
   t.is(pool.waitingCount, 0)
   // One may still be on its way, for a call that gave up.
-  for (let waits = 0; pool.idleCount < pool.totalCount && waits < 100; waits++) await sleep(20)
+  const watch = stopwatch()
+  while (pool.idleCount < pool.totalCount && watch() < patient(2_000)) await sleep(20)
   t.is(pool.idleCount, pool.totalCount)
 })
 
@@ -72,7 +74,7 @@ test('a call aborted while nobody answers leaves no socket open', async t => {
   await proxy.hang()
   const controller = new AbortController()
   const call = store.read(key, { signal: controller.signal })
-  await sleep(50)
+  await proxy.swallowed()
   controller.abort(new Error('the reason'))
   await t.throwsAsync(call, { message: 'the reason' })
   t.deepEqual(

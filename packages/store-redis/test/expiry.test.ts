@@ -9,10 +9,10 @@ const test = server ? anyTest.serial : anyTest.skip
 
 const hour = 3_600_000
 const day = 24 * hour
-const systemNow = Date.now
+const begun = Date.now()
 let ahead = 0
-// The clock of this process, against which that of the server is skewed.
-Date.now = () => systemNow() + ahead
+// The clock of this process, against which that of the server is skewed. It stands still: a busy machine takes its time.
+Date.now = () => begun + ahead
 
 anyTest.beforeEach(() => {
   ahead = 0
@@ -35,14 +35,14 @@ for (const skew of [-day, 0, day]) {
   test(`with a server clock ${-skew / day} days ahead sessions live as long as they should`, async t => {
     const { client, store, prefix } = stage(t)
     ahead = skew
-    const [key, record] = [newKey(), newRecord({ expiresAt: Date.now() + 5_000 })]
+    const [key, record] = [newKey(), newRecord({ expiresAt: Date.now() + 60_000 })]
     t.true(await store.write(key, record, null))
     t.deepEqual(await store.read(key), record)
     const left = await client.pttl(prefix + key)
-    t.true(left > hour && left <= hour + 5_000, `Redis keeps it an hour longer, so that the caller decides: ${left}`)
+    t.true(left > hour && left <= hour + 60_000, `Redis keeps it an hour longer, so that the caller decides: ${left}`)
     const times = { seenAt: 1, expiresAt: Date.now() + 100_000 }
     t.true(await store.touch(key, times, record.version))
-    t.true((await client.pttl(prefix + key)) > hour + 95_000)
+    t.true((await client.pttl(prefix + key)) > hour + 61_000)
     ahead += 100_001
     t.is(await store.read(key), undefined)
     t.false(await store.touch(key, { seenAt: 1, expiresAt: Date.now() + 1_000 }, record.version))
@@ -60,7 +60,7 @@ test('the index of a subject outlives every session in it, however often one is 
     const times = { seenAt: n, expiresAt: Date.now() + (n % 2 ? 100_000 : 10_000) }
     t.true(await store.touch(key, times, record.version))
     const [ofRecord, ofIndex] = [await client.pttl(prefix + key), await client.pttl(`${prefix}subject:${subject}`)]
-    t.true(ofIndex >= ofRecord - 1_000, `${ofIndex} and ${ofRecord}`)
+    t.true(ofIndex >= ofRecord - 5_000, `${ofIndex} and ${ofRecord}`)
     t.deepEqual(await store.read(key), { ...record, ...times })
     t.deepEqual(await listed(subject), [key])
     // By the clock of the server no time has passed: only what the scores say counts.
