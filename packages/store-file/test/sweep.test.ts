@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto'
-import { accessSync, constants, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { accessSync, constants, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { mkdtemp, readdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { monitorEventLoopDelay } from 'node:perf_hooks'
 import test from 'ava'
 import { fileStore } from 'koa-session-store-file'
 import { makeTag } from '../src/tag.js'
@@ -34,27 +33,31 @@ function makeSessions(directory: string, count: number): void {
   }
 }
 
-/**
- * The longest that `work` kept the event loop, in milliseconds: as the clock saw it, which on a busy machine counts
- * other processes in, and as processor time spent between two looks.
- */
-async function longestHold(work: () => Promise<unknown>): Promise<{ clock: number; processor: number }> {
-  const delay = monitorEventLoopDelay({ resolution: 1 })
-  let processor = 0
-  let last = process.cpuUsage().user
-  const timer = setInterval(() => {
-    const now = process.cpuUsage().user
-    processor = Math.max(processor, (now - last) / 1e3)
-    last = now
-  }, 1)
-  delay.enable()
-  await work()
-  delay.disable()
-  clearInterval(timer)
-  return { clock: delay.max / 1e6, processor }
+/** The processor time of this thread, in milliseconds; where the system does not tell, of the whole process. */
+function processorTime(): number {
+  try {
+    return Number(readFileSync(`/proc/self/task/${process.pid}/schedstat`, 'utf8').split(' ')[0]) / 1e6
+  } catch {
+    return process.cpuUsage().user / 1e3
+  }
 }
 
-test('listing and sweeping 100,000 files never keep the event loop for 50 ms', async t => {
+/** The longest that `work` kept the event loop, in processor time: a clock would count other processes in. */
+async function longestHold(work: () => Promise<unknown>): Promise<number> {
+  let longest = 0
+  let last = processorTime()
+  const timer = setInterval(() => {
+    const now = processorTime()
+    longest = Math.max(longest, now - last)
+    last = now
+  }, 1)
+  await work()
+  clearInterval(timer)
+  return longest
+}
+
+// Alone: what another test does in this process would count in.
+test.serial('listing and sweeping 100,000 files never keep the event loop for 50 ms', async t => {
   const directory = join(root, 'many')
   makeSessions(directory, 50_000)
   const store = fileStore({ directory })
@@ -63,7 +66,6 @@ test('listing and sweeping 100,000 files never keep the event loop for 50 ms', a
   const listing = await longestHold(async () => {
     for await (const key of store.keys({ subject: subjects[4] ?? '' })) listed.push(key)
   })
-  t.log('keys', listing)
   t.is(new Set(listed).size, 5_000)
   t.is(listed.length, 5_000)
 
@@ -71,13 +73,13 @@ test('listing and sweeping 100,000 files never keep the event loop for 50 ms', a
   const sweeping = await longestHold(async () => {
     swept = await store.sweep()
   })
-  t.log('sweep', sweeping)
+  t.log(`keys ${listing.toFixed(1)} ms, sweep ${sweeping.toFixed(1)} ms`)
   t.is(swept, 25_000)
   const left = await Promise.all((await readdir(directory)).map(shard => readdir(join(directory, shard))))
   t.is(left.flat().length, 50_000, 'a folder and a record file for every live session')
 
-  t.true(listing.processor < 50)
-  t.true(sweeping.processor < 50)
+  t.true(listing < 50)
+  t.true(sweeping < 50)
 })
 
 test('a sweep takes away what dead processes left, and no foreign file', async t => {
