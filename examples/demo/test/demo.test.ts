@@ -52,7 +52,7 @@ const devices = (page: string) =>
 for (const store of stores) {
   const { name } = store
 
-  test(`${name}: signing in greets once, in escaped HTML`, async t => {
+  test.serial(`${name}: signing in greets once, in escaped HTML`, async t => {
     const server = await site(t, store)
     const { browser } = await signedIn(server, '<b>"Ada"</b>')
     const first = await home(browser)
@@ -61,7 +61,7 @@ for (const store of stores) {
     t.false((await home(browser)).includes('role="status"'))
   })
 
-  test(`${name}: a form without a name is told so, and signs nobody in`, async t => {
+  test.serial(`${name}: a form without a name is told so, and signs nobody in`, async t => {
     const browser = request.agent(await site(t, store))
     await browser.post('/sign-in').type('form').send({ user: ' ' }).expect(303)
     t.regex(await home(browser), /class="flash error"[^>]*>Who are you\?/)
@@ -69,7 +69,7 @@ for (const store of stores) {
     t.regex(await home(browser), /<h2>Sign in/)
   })
 
-  test(`${name}: of 20 parallel additions to the cart none is lost`, async t => {
+  test.serial(`${name}: of 20 parallel additions to the cart none is lost`, async t => {
     const { browser } = await signedIn(await site(t, store), somebody())
     const add = () => browser.post('/cart').type('form').send({ item: 'tea' }).expect(303)
     await add()
@@ -80,7 +80,7 @@ for (const store of stores) {
     t.deepEqual((await browser.get('/cart')).body, {})
   })
 
-  test(`${name}: remember-me makes the cookie outlive the browser, its absence does not`, async t => {
+  test.serial(`${name}: remember-me makes the cookie outlive the browser, its absence does not`, async t => {
     const server = await site(t, store)
     const remembered = await signedIn(server, somebody(), { remember: 'on' })
     // Thirty days, less what storing the session took.
@@ -91,24 +91,27 @@ for (const store of stores) {
     t.regex(await home(forgotten.browser), /or when the browser is closed/)
   })
 
-  test(`${name}: the device list shows one's own devices, and revoking one signs out that one alone`, async t => {
-    const server = await site(t, store)
-    const user = somebody()
-    const phone = await signedIn(server, user, { device: 'phone' })
-    const laptop = await signedIn(server, user, { device: 'laptop' })
-    await signedIn(server, somebody(), { device: 'stranger' })
-    const listed = devices(await home(laptop.browser))
-    t.deepEqual(listed.map(({ device }) => device).sort(), ['laptop (this one)', 'phone'])
-    const key = listed.find(({ device }) => device === 'phone')?.key
-    await laptop.browser.post('/devices/revoke').type('form').send({ key }).expect(303)
-    t.regex(await home(laptop.browser), /Signed out phone/)
-    t.regex(await home(phone.browser), /<h2>Sign in/)
-    const own = listed.find(({ device }) => device !== 'phone')?.key
-    await laptop.browser.post('/devices/revoke').type('form').send({ key: own }).expect(303)
-    t.regex(await home(laptop.browser), /Signed out laptop<[^]*<h2>Sign in/)
-  })
+  test.serial(
+    `${name}: the device list shows one's own devices, and revoking one signs out that one alone`,
+    async t => {
+      const server = await site(t, store)
+      const user = somebody()
+      const phone = await signedIn(server, user, { device: 'phone' })
+      const laptop = await signedIn(server, user, { device: 'laptop' })
+      await signedIn(server, somebody(), { device: 'stranger' })
+      const listed = devices(await home(laptop.browser))
+      t.deepEqual(listed.map(({ device }) => device).sort(), ['laptop (this one)', 'phone'])
+      const key = listed.find(({ device }) => device === 'phone')?.key
+      await laptop.browser.post('/devices/revoke').type('form').send({ key }).expect(303)
+      t.regex(await home(laptop.browser), /Signed out phone/)
+      t.regex(await home(phone.browser), /<h2>Sign in/)
+      const own = listed.find(({ device }) => device !== 'phone')?.key
+      await laptop.browser.post('/devices/revoke').type('form').send({ key: own }).expect(303)
+      t.regex(await home(laptop.browser), /Signed out laptop<[^]*<h2>Sign in/)
+    },
+  )
 
-  test(`${name}: nobody can revoke the session of somebody else`, async t => {
+  test.serial(`${name}: nobody can revoke the session of somebody else`, async t => {
     const server = await site(t, store)
     const owner = await signedIn(server, somebody())
     const key = devices(await home(owner.browser))[0]?.key
@@ -118,7 +121,7 @@ for (const store of stores) {
     t.regex(await home(owner.browser), /Signed in as/)
   })
 
-  test(`${name}: all other devices are signed out by one button`, async t => {
+  test.serial(`${name}: all other devices are signed out by one button`, async t => {
     const server = await site(t, store)
     const user = somebody()
     const others = [await signedIn(server, user), await signedIn(server, user)]
@@ -128,7 +131,7 @@ for (const store of stores) {
     for (const other of others) t.regex(await home(other.browser), /<h2>Sign in/)
   })
 
-  test(`${name}: signing out says so once and ends the session, also for a copy of its cookie`, async t => {
+  test.serial(`${name}: signing out says so once and ends the session, also for a copy of its cookie`, async t => {
     const server = await site(t, store)
     const { browser, cookie } = await signedIn(server, somebody())
     await browser.post('/sign-out').expect(303)

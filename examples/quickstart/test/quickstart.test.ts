@@ -21,7 +21,7 @@ const app = async ({ environment }: OpenableStore) => {
 for (const store of stores) {
   const { name } = store
 
-  test(`${name}: a user_id is there until it is cleared, and nobody else sees it`, async t => {
+  test.serial(`${name}: a user_id is there until it is cleared, and nobody else sees it`, async t => {
     const { app: koa, sessions } = await app(store)
     const [ada, bob] = [request.agent(koa.callback()), request.agent(koa.callback())]
     await ada.get('/set?user_id=42').expect(200, 'user_id is 42\n')
@@ -32,7 +32,7 @@ for (const store of stores) {
     await sessions.close()
   })
 
-  test(`${name}: simple messages come back in order, once, and clearing the session keeps them`, async t => {
+  test.serial(`${name}: simple messages come back in order, once, and clearing the session keeps them`, async t => {
     const { app: koa, sessions } = await app(store)
     const client = request.agent(koa.callback())
     await client.get('/set-simple').expect(200)
@@ -45,7 +45,7 @@ for (const store of stores) {
     await sessions.close()
   })
 
-  test(`${name}: complex messages come back as they were, to one of many parallel requests`, async t => {
+  test.serial(`${name}: complex messages come back as they were, to one of many parallel requests`, async t => {
     const { app: koa, sessions } = await app(store)
     const server = koa.listen(0, '127.0.0.1')
     await once(server, 'listening')

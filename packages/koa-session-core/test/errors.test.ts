@@ -80,7 +80,12 @@ const faults: Record<string, Fault> = {
     store: () => Promise.reject(new Error('the driver says a secret')),
     calls: ['read'],
   },
-  'a store that hangs': { code: 'ERR_SESSION_TIMEOUT', store: hang, options: { storeTimeout: patient(200) }, calls: ['read'] },
+  'a store that hangs': {
+    code: 'ERR_SESSION_TIMEOUT',
+    store: hang,
+    options: { storeTimeout: patient(200) },
+    calls: ['read'],
+  },
   'a commit that hangs': {
     code: 'ERR_SESSION_TIMEOUT',
     store: operation => (operation === 'write' ? hang() : undefined),
