@@ -21,7 +21,15 @@ interface Tombstone {
   readonly successor: string
   /** Whether `regenerate` left it. */
   readonly login: boolean
+  /** Whether the login's session has been stored. */
+  readonly confirmed: boolean
   readonly expiresAt: number
+}
+
+/** A tombstone and the id it is kept under. */
+interface Grave {
+  readonly at: string
+  readonly stone: Tombstone
 }
 
 interface Message {
@@ -41,16 +49,33 @@ interface Seen {
   queued: Message[]
   /** Nobody else can know the id. */
   fresh: boolean
-  /** What was found where the session had been: that it had moved on, or ended. */
-  lost: Tombstone | 'ended' | undefined
+  /** What was found where the session had been: that it had moved on, or nothing. */
+  lost: { readonly at: string; readonly stone: Tombstone | undefined } | undefined
+  /** The data when the request first saw the session. */
+  first: Data | undefined
+  /** The end of the session whose place this one took. */
+  before: Before | undefined
+}
+
+interface Before {
+  readonly seen: Seen | undefined
+  readonly regenerated: boolean
+  /** Whether this request ended it. */
+  readonly ended: boolean
+  readonly grave: Grave | undefined
 }
 
 interface Request {
   readonly browser: number
   seen: Seen
   /** Sessions set to `null`, which end at the next commit. */
-  leaving: Seen[]
+  leaving: [Seen, Seen][]
   hasLeft: boolean
+  isSignedOut: boolean
+  /** Its touch waits for the end, because the cookie's term moves with it. */
+  isDue: boolean
+  /** What the browser knew when it asked. */
+  had: Cookie | 'unknown' | null
   /** What the browser will know when the answer has come: `null`: it has no cookie; `'unknown'`: one that means nothing. */
   client: Cookie | 'unknown' | null
   answer: { readonly cookie: Cookie | null; readonly lasts: number | undefined } | undefined
@@ -85,9 +110,28 @@ function rebase(data: Data, from: Data, to: Data): void {
   }
 }
 
+const term = (maxAge: 'session' | number): number =>
+  maxAge === 'session' ? times.absolute : Math.max(times.absolute, maxAge)
+
+/** A term that would have passed begins anew. */
+const start = (now: number, createdAt: number, maxAge: 'session' | number): number =>
+  createdAt + term(maxAge) <= now ? now : createdAt
+
+function had({ first, known, before }: Seen, user: string): boolean {
+  return first?.user === user || known?.data.user === user || (before?.seen !== undefined && had(before.seen, user))
+}
+
+const hadUser = ({ first, before }: Seen): boolean =>
+  first?.user !== undefined || (before?.seen !== undefined && hadUser(before.seen))
+
+function same(client: Cookie | 'unknown' | null, cookie: Cookie | null): boolean {
+  if (client === 'unknown' || client === null || cookie === null) return client === cookie
+  if (client.id !== cookie.id || client.maxAge !== cookie.maxAge) return false
+  return cookie.maxAge === 'session' || cookie.expiresAt === client.expiresAt
+}
+
 function expiry(now: number, createdAt: number, maxAge: 'session' | number): number {
-  if (maxAge === 'session') return Math.min(now + times.idle, createdAt + times.absolute)
-  return Math.min(now + maxAge, createdAt + Math.max(times.absolute, maxAge))
+  return Math.min(now + (maxAge === 'session' ? times.idle : maxAge), createdAt + term(maxAge))
 }
 
 /** The serial model: one store, one clock, and everything happens at once. In one piece, since it is judged by reading it. */
@@ -161,6 +205,8 @@ class World {
       queued: [],
       fresh: true,
       lost: undefined,
+      first: undefined,
+      before: undefined,
     }
   }
 
@@ -171,6 +217,9 @@ class World {
       seen: this.#new(),
       leaving: [],
       hasLeft: false,
+      isSignedOut: false,
+      isDue: false,
+      had: id === undefined ? null : 'unknown',
       client: id === undefined ? null : 'unknown',
       answer: undefined,
       touch: undefined,
@@ -182,13 +231,18 @@ class World {
     const { seen } = request
     if (found.kind === 'tombstone') {
       // An empty session, whose changes will be dropped.
-      seen.lost = found
+      seen.lost = { at: id, stone: found }
       return
     }
-    Object.assign(seen, { id, known: found, data: copy(found.data), createdAt: found.createdAt, fresh: false })
-    request.client = { id, maxAge: found.maxAge, expiresAt: found.expiresAt }
+    const { data, createdAt } = found
+    Object.assign(seen, { id, known: found, data: copy(data), createdAt, fresh: false, first: data })
+    request.client = request.had = { id, maxAge: found.maxAge, expiresAt: found.expiresAt }
     const { maxAge, seenAt, version } = found
     if (this.#now - seenAt <= Math.min(times.touch, maxAge === 'session' ? Infinity : maxAge / 10)) return
+    if (maxAge !== 'session') {
+      request.isDue = true
+      return
+    }
     request.touch = () => {
       const live = this.#live(id)
       // Changed or gone meanwhile: a touch is not worth a second try.
@@ -208,7 +262,8 @@ class World {
       case 'look': {
         const { known, data, createdAt, newMaxAge } = seen
         const maxAge = this.#maxAge(seen)
-        const expiresAt = known && newMaxAge === undefined ? known.expiresAt : expiry(this.#now, createdAt, maxAge)
+        const begins = start(this.#now, createdAt, maxAge)
+        const expiresAt = known && newMaxAge === undefined ? known.expiresAt : expiry(this.#now, begins, maxAge)
         return sessionLine({ data, id: known && this.notes.name(seen.id), createdAt, expiresAt, maxAge })
       }
       case 'clear':
@@ -225,6 +280,8 @@ class World {
         return
       case 'take':
         return this.#take(request)
+      case 'touch':
+        return this.#touch(seen)
       case 'save':
       case 'update':
       case 'rotate': {
@@ -235,22 +292,23 @@ class World {
       }
       case 'regenerate': {
         request.hasLeft = true
-        request.seen = this.#new()
-        const own = this.#finish(seen, request.seen.id).filter(({ by }) => by === request)
+        const next = this.#new()
+        request.seen = next
+        const own = this.#finish(seen, next, true).filter(({ by }) => by === request)
         // What this request queued goes along; what earlier requests queued was the last person's.
-        request.seen.queued = [...own, ...seen.queued]
+        next.queued = [...own, ...seen.queued]
         return
       }
       case 'destroy':
-        request.hasLeft = true
+        request.hasLeft = request.isSignedOut = true
         request.seen = this.#new()
-        this.#finish(seen)
+        this.#finish(seen, request.seen, false)
         this.#tell(request)
         return
       case 'null':
-        request.hasLeft = true
+        request.hasLeft = request.isSignedOut = true
         request.seen = this.#new()
-        request.leaving.push(seen)
+        request.leaving.push([seen, request.seen])
         return
       default:
         edit(seen.data, step)
@@ -259,8 +317,10 @@ class World {
 
   #end(request: Request, action: Action & { kind: 'end' }): void {
     this.#leave(request)
+    const before = request.seen.known
     // A handler that failed: what was not awaited is not committed.
     if (action.status !== 500) this.#commit(request, { do: 'save' })
+    this.#prove(request, request.seen.known !== before)
     this.#tell(request)
     this.#requests.delete(action.client)
     const { answer } = request
@@ -268,29 +328,85 @@ class World {
     this.notes.add(action, action.status, answer && this.notes.cookie(answer.cookie?.id, answer.lasts))
   }
 
+  /** What the answer would say must still hold, unless the commit has just shown that it does. */
+  #prove(request: Request, isShown: boolean): void {
+    const { seen, had, isDue, isSignedOut } = request
+    const { known, lost, id, before } = seen
+    if (known && !lost) {
+      const isTold = !same(had, { id, maxAge: known.maxAge, expiresAt: known.expiresAt })
+      if (!isShown && (isTold || isDue)) this.#touch(seen)
+      return
+    }
+    if (isSignedOut || !before?.ended || !before.grave) return
+    const { at, stone } = before.grave
+    const found = this.#found(at)
+    // Another login has taken its place.
+    if (found?.kind === 'tombstone' && found.successor !== stone.successor) seen.before = { ...before, ended: false }
+  }
+
+  #touch(seen: Seen): boolean {
+    if (seen.lost || !seen.known) return false
+    const found = this.#found(seen.id)
+    if (found?.kind !== 'live') {
+      seen.lost = { at: seen.id, stone: found }
+      return false
+    }
+    if (found.version !== seen.known.version) this.#adopt(seen, found)
+    const { createdAt, maxAge } = found
+    seen.known = { ...found, seenAt: this.#now, expiresAt: expiry(this.#now, createdAt, maxAge) }
+    this.#kept.set(seen.id, seen.known)
+    return true
+  }
+
   #leave(request: Request): void {
-    for (const seen of request.leaving.splice(0)) this.#finish(seen)
+    for (const [seen, next] of request.leaving.splice(0)) this.#finish(seen, next, false)
   }
 
   /** End a session, wherever it went: a request remembers where. Returns the messages that waited. */
-  #finish({ lost, id }: Seen, successor?: string): readonly Message[] {
-    if (lost === 'ended') return []
-    let at = id
-    let found: Kept | undefined = lost ?? this.#found(id)
-    while (found?.kind === 'tombstone') {
-      // A double-clicked login does not end the first one.
-      if (successor !== undefined && found.login) return []
-      at = found.successor
-      found = this.#found(at)
+  #finish(seen: Seen, next: Seen, regenerated: boolean): readonly Message[] {
+    const { lost } = seen
+    if (!lost && !seen.known) {
+      // It was never stored.
+      next.before = seen.before
+      return []
     }
-    if (!found) return []
-    if (successor === undefined) this.#kept.delete(at)
-    else this.#bury(at, successor, true)
-    return found.flash
+    let at = lost?.at ?? seen.id
+    let found: Kept | undefined = lost ? lost.stone : this.#found(at)
+    let login: Grave | undefined
+    for (;;) {
+      while (found?.kind === 'tombstone') {
+        // A double-clicked login does not end the first one.
+        if (regenerated && found.login) {
+          next.before = { seen, regenerated, ended: false, grave: { at, stone: found } }
+          return []
+        }
+        login = found.login && !found.confirmed ? { at, stone: found } : undefined
+        at = found.successor
+        found = this.#found(at)
+      }
+      if (regenerated) login = undefined
+      const now = login && this.#found(login.at)
+      if (found || !login || now?.kind !== 'tombstone' || now === login.stone) break
+      at = login.at
+      found = now
+    }
+    let ended = found !== undefined
+    let grave: Grave | undefined
+    if (found && regenerated) grave = { at, stone: this.#bury(at, next.id, true) }
+    else if (found) this.#kept.delete(at)
+    // A login that has not stored its session cannot do so any more.
+    if (login && this.#found(login.at) === login.stone) {
+      this.#kept.delete(login.at)
+      ended = true
+    }
+    next.before = { seen, regenerated, ended, grave }
+    return found?.flash ?? []
   }
 
-  #bury(id: string, successor: string, login: boolean): void {
-    this.#kept.set(id, { kind: 'tombstone', successor, login, expiresAt: this.#now + times.tombstone })
+  #bury(id: string, successor: string, login: boolean, confirmed = false): Tombstone {
+    const stone = { kind: 'tombstone', successor, login, confirmed, expiresAt: this.#now + times.tombstone } as const
+    this.#kept.set(id, stone)
+    return stone
   }
 
   #maxAge({ newMaxAge, known }: Seen): 'session' | number {
@@ -309,8 +425,9 @@ class World {
     seen.known = live
   }
 
-  #store(seen: Seen, id: string, flash: readonly Message[], createdAt: number): void {
+  #store(seen: Seen, id: string, flash: readonly Message[], age: number): void {
     const maxAge = this.#maxAge(seen)
+    const createdAt = start(this.#now, age, maxAge)
     const live: Live = {
       kind: 'live',
       version: ++this.#serial,
@@ -334,23 +451,29 @@ class World {
     const found = seen.lost === undefined && seen.known ? this.#found(seen.id) : undefined
     const now = found?.kind === 'live' ? found : undefined
     if (seen.lost !== undefined || (seen.known && !now)) {
+      seen.lost ??= { at: seen.id, stone: found?.kind === 'tombstone' ? found : undefined }
       // Gone stays gone: what it wrote is dropped, unless it signed somebody in.
       const before = seen.known?.data ?? {}
-      if (seen.data.user === undefined || seen.data.user === before.user) {
-        seen.lost ??= found?.kind === 'tombstone' ? found : 'ended'
-        return false
-      }
+      if (seen.data.user === undefined || seen.data.user === before.user || had(seen, seen.data.user)) return false
       const mine = differing(before, seen.data).filter(key => key in seen.data)
       const { id, createdAt } = this.#new()
       const data = Object.fromEntries(mine.map(key => [key, seen.data[key]]))
+      const { at, stone } = seen.lost
+      const grave = stone?.login ? { at, stone } : undefined
       Object.assign(seen, { id, createdAt, data, known: undefined, fresh: true, lost: undefined })
+      if (grave) seen.before = { seen: undefined, regenerated: true, ended: false, grave }
     }
 
     if (now && now.version !== seen.known?.version) this.#adopt(seen, now)
+    const unchanged = copy(seen.data)
     if (isUpdate) edit(seen.data, step)
     if (!seen.known) {
       // Nothing is stored until there is something to store.
       if (!this.#isChanged(seen)) return true
+      if (!this.#mayCreate(seen)) {
+        seen.data = unchanged
+        return false
+      }
       this.#store(seen, seen.id, [], seen.createdAt)
       if (!isRotation) return true
     }
@@ -365,6 +488,28 @@ class World {
     this.#bury(id, seen.id, false)
     seen.fresh = true
     return true
+  }
+
+  /** Whether a session may take the place of the one before it. Without a login, a logout of that one is final. */
+  #mayCreate(seen: Seen): boolean {
+    const { before, data, id } = seen
+    if (!before) return true
+    const { user } = data
+    const { grave, ended, regenerated } = before
+    const isLogin = user !== undefined && !had(seen, user)
+    if (!isLogin && !ended && (grave ? user === undefined : regenerated || user !== undefined)) {
+      seen.lost = { at: grave?.at ?? id, stone: grave?.stone }
+      return false
+    }
+    if (!grave || (isLogin && ended && grave.stone.successor === id && !hadUser(seen))) return true
+    const now = this.#found(grave.at)
+    const isLogged = now?.kind === 'tombstone' && now.login
+    if (isLogged && (isLogin || !now.confirmed || now.successor === id || this.#live(now.successor))) {
+      this.#bury(grave.at, id, true, true)
+      return true
+    }
+    if (!isLogin) seen.lost = { at: id, stone: undefined }
+    return isLogin
   }
 
   /** Claim what earlier requests queued, and nothing else. */
@@ -390,24 +535,19 @@ class World {
     return taken.map(({ text }) => text)
   }
 
-  /** Put on the answer what the browser does not know yet. */
+  /** Put on the answer what the browser does not know yet, and take back what does not hold any more. */
   #tell(request: Request): void {
-    const { seen, client } = request
-    const { known, id, lost } = seen
+    const { seen, hasLeft, isSignedOut, leaving } = request
+    const { known, id, lost, before } = seen
     let cookie: Cookie | null
     if (known && lost === undefined) cookie = { id, maxAge: known.maxAge, expiresAt: known.expiresAt }
-    else if (request.hasLeft) cookie = null
-    else return
-    if (client === cookie) return
-    if (
-      client !== null &&
-      client !== 'unknown' &&
-      cookie &&
-      client.id === cookie.id &&
-      client.maxAge === cookie.maxAge
-    ) {
-      if (cookie.maxAge === 'session' || cookie.expiresAt === client.expiresAt) return
+    else if (hasLeft && leaving.length === 0 && (isSignedOut || (!lost && before?.ended !== false))) cookie = null
+    else {
+      request.client = request.had
+      request.answer = undefined
+      return
     }
+    if (same(request.client, cookie)) return
     const lasts = cookie && cookie.maxAge !== 'session' ? Math.max(cookie.expiresAt - this.#now, 0) : undefined
     request.client = cookie
     request.answer = { cookie, lasts }

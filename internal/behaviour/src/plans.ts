@@ -10,7 +10,7 @@ export type Data = Record<string, any>
 
 /** What a handler does. Those that may be held reach the store by themselves. */
 export type Step =
-  | { readonly do: 'look' | 'clear' | 'null' | 'take' | 'save' | 'rotate' | 'regenerate' | 'destroy' }
+  | { readonly do: 'look' | 'clear' | 'null' | 'take' | 'save' | 'rotate' | 'regenerate' | 'destroy' | 'touch' }
   | { readonly do: 'set' | 'nest'; readonly key: string; readonly value: string | number }
   | { readonly do: 'delete'; readonly key: string }
   | { readonly do: 'replace'; readonly data: Data }
@@ -82,6 +82,7 @@ const plainSteps: fc.Arbitrary<Step> = fc.oneof(
   },
   { weight: 3, arbitrary: fc.constant({ do: 'queue', message: '' }) },
   { weight: 7, arbitrary: fc.constant({ do: 'look' }) },
+  { weight: 2, arbitrary: fc.constant({ do: 'touch' }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('clear', 'null') }) },
 ) as fc.Arbitrary<Step>
 

@@ -31,6 +31,8 @@ export async function runPlan(plan: Plan, create: CreateStore): Promise<Observat
     const notes = new Notes()
     const jars = [new Jar(), new Jar()]
     for (const action of plan.actions) {
+      // Actions of different requests are never in one turn of the event loop.
+      await setImmediate()
       if (action.kind === 'wait') waited += action.seconds
       else if (action.kind === 'list' || action.kind === 'revokeAll') await (clients[0] as Client).survey(action, notes)
       else await (clients[action.client] as Client).act(action, notes, jars)
@@ -61,7 +63,7 @@ type Job = (page: Page) => Promise<boolean>
 class Client {
   readonly #site: Site
   readonly #began: number
-  readonly #held: { write?: Held | undefined; touch?: Held | undefined } = {}
+  readonly #held: { read?: Held | undefined; write?: Held | undefined; touch?: Held | undefined } = {}
   #touching: Promise<unknown> | undefined
   #jar = new Jar()
   #answer: Promise<Answer> | undefined
@@ -73,7 +75,11 @@ class Client {
     this.#site = site
     this.#began = began
     const { store } = site
-    const { write, touch } = store
+    const { read, write, touch } = store
+    store.read = async (...call) => {
+      await this.#arrive('read')
+      return read(...call)
+    }
     store.write = async (key, record, expected, call) => {
       await this.#arrive('write', expected === null)
       return write(key, record, expected, call)
@@ -122,18 +128,24 @@ class Client {
     if (action.kind === 'release') return this.#release()
     if (action.kind === 'begin') return this.#begin(action, jars[action.browser] as Jar, notes)
     const held = action.hold ? this.#hold('write') : undefined
+    // An answer is decided by the last call of the request, whichever it is.
+    if (action.kind === 'end') this.#held.read = this.#held.touch = held
     const doing = action.kind === 'step' ? this.#step(action, notes) : this.#end(action, notes)
     if (!held) return (await doing)()
     this.#waiting = { held, doing }
     // What does not come to the store is done at once, and told of when it is released all the same.
     await Promise.race([held.reached.opened, doing])
-    this.#held.write = undefined
+    this.#free()
   }
 
   async close(): Promise<void> {
     this.#waiting?.held.released.open()
     this.#tell(async () => false)
     await this.#site.close()
+  }
+
+  #free(): void {
+    this.#held.read = this.#held.write = this.#held.touch = undefined
   }
 
   #hold(what: 'write' | 'touch'): Held {
@@ -147,10 +159,10 @@ class Client {
     if (this.#held.write) this.#held.write.creations = session.isNew
   }
 
-  async #arrive(what: 'write' | 'touch', creates = false): Promise<void> {
+  async #arrive(what: 'read' | 'write' | 'touch', creates = false): Promise<void> {
     const held = this.#held[what]
     if (!held || (creates && !held.creations)) return
-    this.#held[what] = undefined
+    this.#free()
     held.reached.open()
     await held.released.opened
   }
@@ -253,6 +265,8 @@ class Client {
         return
       case 'queue':
         return page.flash(step.message)
+      case 'touch':
+        return session.touch()
       case 'take':
         return page.flash()
       case 'save':

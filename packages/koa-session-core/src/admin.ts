@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { isKey, sha256 } from './id.js'
-import { isLive } from './ledger.js'
 import { lookUp } from './lookup.js'
+import { isLive } from './record.js'
 import type { Runtime } from './runtime.js'
 import { assign, type Session, type SessionData } from './session.js'
 import type { EnumerableStore } from './store.js'
@@ -42,7 +42,7 @@ export interface Admin {
 }
 
 export function admin(runtime: Runtime, sweeper: Sweeper): Admin {
-  const { codec, ledger, options, store } = runtime
+  const { codec, options, sessions, store } = runtime
 
   const close = async (): Promise<void> => {
     sweeper.stop()
@@ -87,7 +87,7 @@ export function admin(runtime: Runtime, sweeper: Sweeper): Admin {
       const { entry } = visit
       const { id, key } = entry
       // Unlike a request's, this one is stored also when it is empty: somebody asked for it.
-      await ledger.write(entry.compose(key, entry.view()), null, store.deadline())
+      await sessions.write(entry.compose(key, entry.view()), null, store.deadline())
       store.event('created', key)
       return { id, key, cookie: options.transport.names.map(name => `${name}=${id}`).join('; ') }
     },
@@ -124,7 +124,7 @@ export function admin(runtime: Runtime, sweeper: Sweeper): Admin {
     async revoke(key) {
       // The value is not shown: it may be an id.
       if (!isKey(key)) throw new TypeError('revoke(key): key must be 64 lower-case hex characters')
-      await ledger.end(key, undefined, store.deadline())
+      await sessions.end(key, undefined, store.deadline())
     },
 
     async revokeAll(subject, { except } = {}) {
@@ -138,7 +138,7 @@ export function admin(runtime: Runtime, sweeper: Sweeper): Admin {
       for (let pass = 0; pass < 2 || found > 0; pass++) {
         found = 0
         for await (const key of keysOf(subject)) {
-          if (key !== except && (await ledger.end(key, undefined, store.deadline()))) found++
+          if (key !== except && (await sessions.end(key, undefined, store.deadline())).session) found++
         }
         count += found
       }

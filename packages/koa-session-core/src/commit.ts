@@ -1,18 +1,42 @@
 import type { Entry, View } from './entry.js'
+import { claim, type Queued, wasTakenBy } from './flash-queue.js'
 import type { Deadline } from './guarded-store.js'
-import { newId } from './id.js'
-import { isLive, type Plan } from './ledger.js'
-import { type Live, tombstone } from './record.js'
+import { newId, newVersion } from './id.js'
+import {
+  expiry,
+  isLive,
+  isOver,
+  type Live,
+  live,
+  type State,
+  type Stored,
+  type Tombstone,
+  tombstone,
+} from './record.js'
 import { isWithheld } from './restriction.js'
 import type { Runtime } from './runtime.js'
 import type { SessionData } from './session.js'
+import { type Attempt, conflict, type Plan, pause } from './stored-sessions.js'
+import { elapsed } from './waiting.js'
 
 export interface How {
   readonly deadline: Deadline
-  /** Change the id also where nothing else changed. */
+  /** Change the id even if nothing else changed. */
   readonly rotate?: boolean
   /** Applied to the newest data, and again after each lost race. */
   readonly change?: (data: SessionData) => unknown
+}
+
+/** The next state of a session, as one attempt would store it. */
+interface Change extends Attempt {
+  /** The session itself. `record` is a tombstone if the session changes its id. */
+  readonly session: Live
+  /** The new id, if the session changes it. */
+  readonly id?: string
+  /** The flash messages that go along. */
+  readonly queued: readonly Queued[]
+  /** Whether the user's object already has what others changed. */
+  readonly isShown: boolean
 }
 
 /** Store what a request made of its session. Resolves to whether it is stored; `false`: the session was gone. */
@@ -25,92 +49,157 @@ export async function commit(runtime: Runtime, entry: Entry, how: How): Promise<
     const undo = how.change && entry.apply(how.change)
     const wins = entry.authenticates()
     undo?.()
-    if (!wins) {
-      runtime.store.event('dropped', entry.lost.key)
-      return false
-    }
+    if (!wins) return drop(runtime, entry.lost.key)
+    const { state } = entry.lost
     entry.startOver()
+    // Another login that left its sign there has to learn of this one.
+    if (state?.kind === 'tombstone' && state.login) {
+      entry.before = { regenerated: true, ended: false, tombstone: state }
+    }
   }
   const { restriction } = entry.visit
   if (restriction && isWithheld(restriction, entry, how)) {
-    runtime.store.event('dropped', entry.key)
     entry.visit.advise(restriction)
-    return false
+    return drop(runtime, entry.key)
   }
-  if (how.rotate && !entry.known) return rotateNew(runtime, entry, how)
+  if (entry.known) return replace(runtime, entry, how)
+  if (!how.rotate) return create(runtime, entry, how)
+  if (entry.dirty()) return (await create(runtime, entry, { deadline: how.deadline })) && commit(runtime, entry, how)
+  if (!entry.visit.hasLeft) entry.moveTo(newId())
+  return true
+}
+
+function drop(runtime: Runtime, key: string): false {
+  runtime.store.event('dropped', key)
+  return false
+}
+
+/**
+ * Store a session for the first time. If it took the place of another one and signs nobody in, it must not outlive a logout
+ * of that other one: it is stored, and then the write decides that confirms the tombstone, which a logout would end.
+ */
+async function create(runtime: Runtime, entry: Entry, how: How): Promise<boolean> {
+  const { before } = entry
+  if (!before) return replace(runtime, entry, how)
+  const undo = how.change && entry.apply(how.change)
+  const view = entry.view()
+  // Without the option `subject` every regenerated session counts as a login.
+  const isLogin = !runtime.options.subjectOf || entry.authenticates(view)
+  undo?.()
+  if (!view.dirty) return true
+  const { ended, regenerated, tombstone } = before
+  const isFinal = tombstone ? view.subject === undefined : regenerated || view.subject !== undefined
+  if (!isLogin && !ended && isFinal) return lose(runtime, entry, tombstone ?? null)
+  const isOwn = ended && tombstone?.successor === entry.key
+  if (tombstone && !(isLogin && isOwn && !entry.hadSubject)) {
+    const confirmed = await replace(runtime, entry, how, tombstone)
+    if (confirmed || entry.over || entry.lost) return confirmed
+    if (!isLogin) return lose(runtime, entry, null)
+  }
   return replace(runtime, entry, how)
 }
 
-async function replace(runtime: Runtime, entry: Entry, how: How): Promise<boolean> {
-  const { ledger, store } = runtime
+function lose(runtime: Runtime, entry: Entry, state: Tombstone | null): false {
+  const key = state?.key ?? entry.key
+  entry.lost = { key, state }
+  return drop(runtime, key)
+}
+
+/** Write the session, under a new id if it changes that. With `confirms`, the deciding write is one on that tombstone. */
+async function replace(runtime: Runtime, entry: Entry, how: How, confirms?: Tombstone): Promise<boolean> {
+  const { sessions, store } = runtime
   const { deadline } = how
-  const { key } = entry
-  let looked = how.change ? undefined : entry.view()
-  if (looked && !looked.dirty && !how.rotate) return true
-  let undo: (() => void) | undefined
-  let next: Live | undefined
-  let successor: string | undefined
-  let sent = 0
-
-  const plan: Plan = async now => {
-    if (next && successor) {
-      // The race for the old record was lost: nobody can know the copy's id, and nobody shall.
-      successor = undefined
-      await store.destroy(next.key, deadline)
-    }
-    undo?.()
-    undo = undefined
-    if (entry.over || entry.key !== key || (entry.known && !isLive(now))) return undefined
-    if (isLive(now)) entry.adopt(now)
-    if (how.change) undo = entry.apply(how.change)
-    const view = looked ?? entry.view()
-    const rotate = entry.known !== null && (how.rotate || mustRotate(entry, view))
-    if (!rotate && !view.dirty) return undefined
-    if (rotate || !entry.known) entry.visit.assertDeliverable()
-    sent = entry.queued.length
-    if (!rotate) {
-      next = entry.compose(key, view)
-      return next
-    }
-    const id = newId()
-    next = entry.compose(runtime.options.transport.keyOf(id), view)
-    if (!(await ledger.write(next, null, deadline))) throw new Error('a new session id was already taken')
-    successor = id
-    return tombstone(key, next.key, false)
+  const { key, known } = entry
+  const plan: Plan<Change> = now => changeOf(runtime, entry, how, key, now, confirms)
+  const start = confirms ?? known
+  const first = plan(start, [])
+  const { attempt, seen, state } = first
+    ? await sessions.replace(confirms?.key ?? key, plan, { deadline, known: start, first, owner: entry })
+    : { attempt: undefined, seen: start, state: start }
+  if (attempt) {
+    const { session, id, queued, isShown, record } = attempt
+    if (id !== undefined) entry.moveTo(id)
+    entry.settle(session, queued, isShown, record === session ? state : session)
+    if (id !== undefined) store.event('rotated', key)
+    else if (!known) store.event('created', key)
+    return true
   }
-
-  try {
-    const isNew = !entry.known
-    const settling = ledger.replace(key, entry.known, plan, deadline)
-    // Unless others are in the queue, the plan has begun; any later one looks again.
-    looked = undefined
-    const { state, written } = await settling
-    if (written && next) {
-      stored(entry, next, sent)
-      if (successor) entry.moveTo(successor)
-      if (successor) store.event('rotated', key)
-      else if (isNew) store.event('created', key)
-      return true
-    }
-    if (entry.over) return false
-    if (entry.key === key) {
-      if (isLive(state) || !entry.known) return true
-      entry.lost = { key, state }
-    }
-  } catch (error) {
-    undo?.()
-    // Whether the old record gave way or not, the client never hears of the copy.
-    if (next && successor) await store.destroy(next.key, deadline).catch(() => {})
-    throw error
+  if (entry.over) return false
+  if (entry.key !== key || (!known && entry.known)) return commit(runtime, entry, how)
+  if (confirms) return false
+  if (isLive(seen) && !isPast(runtime, seen)) {
+    // Nothing is left to write.
+    if (seen !== known) entry.meet(seen)
+    return true
   }
+  if (!known && !seen) return true
+  entry.lost = { key, state: seen }
   return commit(runtime, entry, how)
 }
 
-function stored(entry: Entry, next: Live, sent: number): void {
-  entry.known = next
-  entry.createdAt = next.createdAt
-  if (entry.newMaxAge === next.maxAge) entry.newMaxAge = undefined
-  entry.queued.splice(0, sent)
+const isPast = ({ options }: Runtime, { createdAt, maxAge }: Live): boolean =>
+  isOver(options, Date.now(), createdAt, maxAge)
+
+/** What a request makes of the newest record. `undefined`: there is nothing to write, or no session to write to. */
+function changeOf(
+  runtime: Runtime,
+  entry: Entry,
+  { change, rotate, deadline }: How,
+  key: string,
+  now: Stored | null,
+  confirms: Tombstone | undefined,
+): Change | undefined {
+  const { options, sessions, store } = runtime
+  if (entry.over || entry.key !== key) return undefined
+  let newest: Live | null = null
+  if (confirms) {
+    if (entry.known || now?.kind !== 'tombstone' || !now.login) return undefined
+  } else if (now) {
+    if (!isLive(now) || isPast(runtime, now)) return undefined
+    newest = now
+  } else if (entry.known) return undefined
+  const hide = change && newest !== entry.known ? entry.show(newest) : undefined
+  let revert: (() => void) | undefined
+  const undo = () => {
+    revert?.()
+    hide?.()
+  }
+  try {
+    revert = change && entry.apply(change)
+    const isShown = change !== undefined || newest === entry.known
+    const view = entry.view(newest, isShown)
+    const rotates = newest !== null && (rotate || mustRotate(entry, view))
+    if (!rotates && !view.dirty) {
+      undo()
+      return undefined
+    }
+    if (rotates || !entry.known) entry.visit.assertDeliverable()
+    const queued = [...entry.queued]
+    if (!rotates && !confirms) {
+      const session = entry.compose(key, view, newest)
+      return { record: session, session, queued, isShown, undo: change && undo }
+    }
+    const id = confirms ? undefined : newId()
+    const session = entry.compose(id === undefined ? key : options.transport.keyOf(id), view, newest)
+    return {
+      record: confirms ? tombstone(confirms.key, key, 'confirmed') : tombstone(key, session.key, 'rotation'),
+      session,
+      ...(id !== undefined && { id }),
+      queued,
+      isShown,
+      undo,
+      async prepare() {
+        if (!(await sessions.write(session, null, deadline))) throw new Error('a new session id was already taken')
+        if (now?.kind !== 'tombstone' || !now.confirmed || now.successor === key) return true
+        // A double click: both count as long as the other login lives.
+        return !options.subjectOf || entry.authenticates(view) || isLive(await store.read(now.successor, deadline))
+      },
+      discard: () => sessions.discard(session.key, deadline),
+    }
+  } catch (error) {
+    undo()
+    throw error
+  }
 }
 
 /**
@@ -119,16 +208,6 @@ function stored(entry: Entry, next: Live, sent: number): void {
  */
 function mustRotate(entry: Entry, { moved, subject }: View): boolean {
   return moved && !entry.fresh && (subject !== undefined || entry.visit.deliverable)
-}
-
-/** A session that was never stored: with data, it is stored first, so that a tombstone that names it stays true. */
-async function rotateNew(runtime: Runtime, entry: Entry, how: How): Promise<boolean> {
-  if (!entry.dirty()) {
-    if (!entry.visit.hasLeft) entry.moveTo(newId())
-    return true
-  }
-  const saved = await replace(runtime, entry, { deadline: how.deadline })
-  return saved && replace(runtime, entry, how)
 }
 
 /** What was done to a session that could not be read is not kept, and nobody signs in this way. */
@@ -142,4 +221,77 @@ function unread(runtime: Runtime, entry: Entry, how: How): boolean {
   runtime.store.event('dropped', key)
   entry.visit.report(error)
   return false
+}
+
+/** Move the times of the session now. Resolves to whether it still lives. */
+export async function touch(runtime: Runtime, entry: Entry, deadline: Deadline): Promise<boolean> {
+  const { options, sessions, store } = runtime
+  const began = Date.now()
+  let known: State = entry.known
+  for (let lost = 0; ; lost++) {
+    if (entry.over || entry.lost) return false
+    const { key } = entry
+    // Changes of this process that are under way come first.
+    const { seen } = await sessions.replace(key, () => undefined, { deadline, known })
+    if (entry.over) return false
+    if (entry.key !== key) {
+      known = entry.known
+      continue
+    }
+    if (!seen && !entry.known) return false
+    if (!isLive(seen) || isPast(runtime, seen)) {
+      entry.lost = { key, state: seen }
+      return false
+    }
+    const { createdAt, maxAge, record } = seen
+    const now = Date.now()
+    const times = { seenAt: now, expiresAt: expiry(options, now, createdAt, maxAge) }
+    // After a lost race another request may have used it.
+    const isUsed = lost > 0 && record.seenAt >= began && record.seenAt <= now
+    if (isUsed || (await store.touch(key, times, record.version, deadline))) {
+      if (entry.key === key && !entry.over) entry.meet(isUsed ? seen : { ...seen, record: { ...record, ...times } })
+      return true
+    }
+    await pause(lost)
+    if (elapsed() >= deadline) throw conflict()
+    known = undefined
+  }
+}
+
+/** Messages that one attempt claims. */
+interface Taking extends Attempt {
+  readonly values: unknown[]
+}
+
+/** Take the flash messages of other requests, by one conditional write that changes nothing else. */
+export async function take(runtime: Runtime, entry: Entry, mark: string, deadline: Deadline): Promise<unknown[]> {
+  const { codec, options, sessions, store } = runtime
+  const { key, known } = entry
+  const claimedBy = (state: Stored | null, doubtful: readonly Taking[]) =>
+    isLive(state) ? doubtful.find(({ record }) => wasTakenBy(state.texts().taken, record.record.version)) : undefined
+
+  const plan: Plan<Taking> = (now, doubtful) => {
+    if (!isLive(now) || isPast(runtime, now) || entry.over || entry.key !== key) return undefined
+    const claimed = claimedBy(now, doubtful)
+    if (claimed) return claimed
+    const { createdAt, maxAge, record } = now
+    const texts = now.texts()
+    const version = newVersion()
+    const { values, ...rest } = claim(codec, texts, mark, version) ?? {}
+    if (!values) return undefined
+    const parts = { key, createdAt, maxAge, subject: record.subject, ...texts, ...rest }
+    return { record: live(options, parts, version), values }
+  }
+
+  const { attempt, seen, state, doubtful } = await sessions.replace(key, plan, { deadline, known, owner: entry })
+  if (entry.key !== key && !attempt && !entry.over) return take(runtime, entry, mark, deadline)
+  const newest = attempt ? state : seen
+  if (entry.key === key && !entry.over) {
+    if (isLive(newest)) entry.meet(newest)
+    else if (attempt) entry.lost = { key, state: newest }
+  }
+  if (attempt) return attempt.values
+  if (doubtful.length === 0 || seen?.kind !== 'tombstone') return []
+  // The claim may have been carried to the new id.
+  return claimedBy(await store.read(seen.successor, deadline), doubtful)?.values ?? []
 }

@@ -1,7 +1,8 @@
 import type { Entry } from './entry.js'
-import { messagesOf } from './flash.js'
+import { ownMessages } from './flash-queue.js'
 import type { Deadline } from './guarded-store.js'
 import type { Runtime } from './runtime.js'
+import { turn } from './turn.js'
 
 /** A session that a request ended, and the one it put in its place. */
 export interface Ending {
@@ -52,12 +53,18 @@ export class Endings {
   }
 
   async #end({ old, next, login }: Ending, deadline: Deadline): Promise<void> {
-    const { codec, ledger } = this.#runtime
+    const { codec, sessions } = this.#runtime
     const elsewhere = old.lost ?? (old.failure && { key: old.failure.key, state: undefined })
-    if (!elsewhere && !old.known && !ledger.busy(old.key)) return
+    if (!elsewhere && !old.known && !sessions.busy(old.key)) {
+      // It was never stored: what counts is the one before it.
+      next.before = old.before
+      return
+    }
     const { key, state } = elsewhere ?? { key: old.key, state: old.known }
-    const ended = await ledger.end(key, state, deadline, login ? next.key : undefined)
+    const { ended, session, tombstone } = await sessions.end(key, state, deadline, login ? next.key : undefined)
+    next.before = { entry: old, regenerated: login, ended, tombstone }
+    next.provenIn = turn()
     // What this request had queued and already stored goes along; what earlier requests queued was the last person's.
-    if (login && ended) next.queued.unshift(...messagesOf(codec, old.visit.tag, ended))
+    if (login && session) next.queued = ownMessages(codec, old.visit.mark, session, next.queued)
   }
 }

@@ -1,15 +1,25 @@
 import type { SessionError } from './errors.js'
-import { joined } from './flash.js'
+import { joined, type Queued, recent } from './flash-queue.js'
 import type { Data } from './guarded-codec.js'
 import { newId } from './id.js'
-import type { State } from './ledger.js'
 import { checkMaxAge } from './options.js'
-import { expiry, type Live, live, type MaxAge } from './record.js'
+import {
+  expiry,
+  isLive,
+  isOver,
+  type Live,
+  live,
+  type MaxAge,
+  type State,
+  type Stored,
+  type Tombstone,
+} from './record.js'
 import type { Runtime } from './runtime.js'
 import { put, type SessionBag, type SessionData } from './session.js'
+import { turn } from './turn.js'
 import type { Visit } from './visit.js'
 
-/** What a request made of its session at one moment. */
+/** What a request made of its session at one moment, on top of one stored state. */
 export interface View {
   /** The data as the codec's text. */
   readonly data: string
@@ -18,6 +28,18 @@ export interface View {
   readonly subject: string | undefined
   /** Whether the request made it somebody else's session. */
   readonly moved: boolean
+}
+
+/** What became of the session whose place this one took. */
+export interface Before {
+  /** The session itself, if this request has left it. */
+  readonly entry?: Entry
+  /** By `regenerate`, not by `destroy` or `null`. */
+  readonly regenerated: boolean
+  /** Whether this request ended it. Otherwise somebody else had. */
+  readonly ended: boolean
+  /** The tombstone in its place: of this request, or of another login. */
+  readonly tombstone: Tombstone | undefined
 }
 
 /** One session as one request works on it: what is known to be stored, and what the request made of it. */
@@ -34,8 +56,8 @@ export class Entry {
   createdAt: number
   /** Set by the app and not yet stored. */
   newMaxAge: MaxAge | undefined
-  /** Encoded flash messages that are not yet stored. */
-  queued: string[] = []
+  /** Flash messages that are not yet stored. */
+  queued: Queued[] = []
   /** The id was made by this request, so nobody else can know it. */
   fresh: boolean
   /** The session ended or moved on under another request: what is stored there now. Changes are dropped. */
@@ -44,6 +66,13 @@ export class Entry {
   failure: { readonly key: string; readonly error: SessionError } | undefined
   /** Ended or replaced by this request. */
   over = false
+  /** Set if this session took the place of another one, once that has ended. */
+  before: Before | undefined
+  /** It was created by a clock that was ahead. */
+  isMisdated = false
+  /** The turn of the event loop in which the store last said that the session lives. */
+  provenIn = -1
+  readonly #first: Live | null
 
   constructor(visit: Visit, stored?: { id: string; key: string; known: Live }) {
     this.visit = visit
@@ -51,6 +80,7 @@ export class Entry {
     this.#id = stored?.id
     this.#key = stored?.key
     this.known = stored?.known ?? null
+    this.#first = this.known
     this.createdAt = stored?.known.createdAt ?? Date.now()
     this.fresh = !stored
   }
@@ -74,7 +104,13 @@ export class Entry {
 
   get expiresAt(): number {
     if (this.known && this.newMaxAge === undefined) return this.known.record.expiresAt
-    return expiry(this.#runtime.options, Date.now(), this.createdAt, this.maxAge)
+    const now = Date.now()
+    return expiry(this.#runtime.options, now, this.#start(now, this.createdAt, this.maxAge), this.maxAge)
+  }
+
+  /** A session that would be over by its new `maxAge`, or before it was ever stored, begins its term anew. */
+  #start(now: number, createdAt: number, maxAge: MaxAge): number {
+    return isOver(this.#runtime.options, now, createdAt, maxAge) ? now : createdAt
   }
 
   /** Go on under another id. */
@@ -84,33 +120,55 @@ export class Entry {
     this.fresh = true
   }
 
-  #base(): Data {
-    return this.known ? this.#runtime.codec.decodeData(this.known.texts().data) : {}
+  #dataOf(state: Live | null): Data {
+    return state ? this.#runtime.codec.decodeData(state.texts().data) : {}
   }
 
   /** Whether a commit has nothing to look at: the app neither opened the session nor queued a message. */
   get untouched(): boolean {
-    return !this.bag && this.queued.length === 0
+    return !this.bag && this.queued.length === 0 && !this.isMisdated
   }
 
-  /** What the request made of the session, as of now. */
-  view(): View {
+  /**
+   * What the request made of the session, on top of `now`: per top-level key, what this request changed, and what others
+   * stored. Never a deep merge. `isShown`: the user's object has what others stored already.
+   */
+  view(now = this.known, isShown = now === this.known): View {
     const { codec, options } = this.#runtime
-    const base = this.known?.texts().data
-    const data = this.bag ? codec.encodeData(this.bag) : (base ?? codec.encodeData({}))
-    const changed = this.bag !== undefined && this.#differs(data, base)
+    const theirs = now?.texts().data
+    const data = this.bag ? this.#merged(this.bag, now, isShown) : (theirs ?? codec.encodeData({}))
+    const changed = this.bag !== undefined && this.#differs(data, theirs)
     const dirty =
-      this.queued.length > 0 || (this.known ? changed || this.maxAge !== this.known.maxAge : !isEmpty(this.bag))
-    if (!options.subjectOf || !changed) return { data, dirty, subject: this.known?.record.subject, moved: false }
-    const subject = options.subjectOf(this.bag as SessionData)
-    return { data, dirty, subject, moved: subject !== options.subjectOf(this.#base() as SessionData) }
+      this.queued.length > 0 ||
+      this.isMisdated ||
+      (now ? changed || this.#maxAgeOn(now) !== now.maxAge : !isEmpty(this.bag))
+    if (!options.subjectOf || !changed) return { data, dirty, subject: now?.record.subject, moved: false }
+    const subject = options.subjectOf(isShown ? (this.bag as SessionData) : codec.decodeData(data))
+    return { data, dirty, subject, moved: subject !== options.subjectOf(this.#dataOf(now) as SessionData) }
+  }
+
+  #merged(bag: SessionBag, now: Live | null, isShown: boolean): string {
+    const { codec } = this.#runtime
+    if (isShown) return codec.encodeData(bag)
+    const base = this.#dataOf(this.known)
+    const merged = this.#dataOf(now)
+    for (const name of codec.differences(base, bag)) {
+      if (Object.hasOwn(bag, name)) define(merged, name, bag)
+      else delete merged[name]
+    }
+    return codec.encode(merged)
+  }
+
+  #maxAgeOn(now: Live | null): MaxAge {
+    return this.newMaxAge ?? now?.maxAge ?? this.#runtime.options.maxAge
   }
 
   #differs(data: string, base: string | undefined): boolean {
     if (data === base) return false
     // Keys in another order make another text of the same length, and no other session.
-    if (data.length !== base?.length) return true
-    return this.#runtime.codec.differences(this.#base(), this.bag as SessionBag).length > 0
+    if (base === undefined || data.length !== base.length) return true
+    const { codec } = this.#runtime
+    return codec.differences(codec.decodeData(base), codec.decodeData(data)).length > 0
   }
 
   /** Whether there is something a commit would store. */
@@ -118,38 +176,82 @@ export class Entry {
     return !this.untouched && this.view().dirty
   }
 
-  /** Whether this request signed somebody in. */
-  authenticates(): boolean {
-    const { moved, subject } = this.view()
-    return moved && subject !== undefined
+  /** Whether this request signed somebody in: as a subject that its session did not have before. */
+  authenticates({ moved, subject } = this.view()): boolean {
+    return moved && subject !== undefined && !this.had(subject)
   }
 
-  /** The next state: what is known, and what this request changed. */
-  compose(key: string, view: View): Live {
+  had(subject: string): boolean {
+    const before = this.before?.entry
+    if (before?.had(subject)) return true
+    return this.#subjectOf(this.#first) === subject || this.#subjectOf(this.known) === subject
+  }
+
+  /** Whether the session was somebody's when this request read it. */
+  get hadSubject(): boolean {
+    return this.#subjectOf(this.#first) !== undefined || this.before?.entry?.hadSubject === true
+  }
+
+  #subjectOf(state: Live | null): string | undefined {
+    try {
+      return state ? this.#runtime.options.subjectOf?.(this.#dataOf(state) as SessionData) : undefined
+    } catch {
+      // It cannot be decoded, so the request has not seen it either.
+      return undefined
+    }
+  }
+
+  /** The next state: `now`, and what this request made of it. */
+  compose(key: string, view: View, now = this.known): Live {
     const { codec, options } = this.#runtime
-    const flash = this.known?.texts().flash ?? ''
+    const texts = now?.texts() ?? { flash: '', taken: '', data: '' }
+    const maxAge = this.#maxAgeOn(now)
+    const time = Date.now()
+    const createdAt = now && view.moved ? time : (now?.createdAt ?? this.createdAt)
     return live(options, {
       key,
-      createdAt: this.known && view.moved ? Date.now() : this.createdAt,
-      maxAge: this.maxAge,
+      createdAt: this.#start(time, createdAt, maxAge),
+      maxAge,
       data: view.data,
-      flash: this.queued.length > 0 ? joined(codec, flash, this.queued) : flash,
+      flash: joined(codec, texts, this.queued),
+      taken: recent(texts.taken),
       subject: options.subjectOf && view.subject,
     })
   }
 
-  /**
-   * Take over a newer stored state: per top-level key, show what others changed and keep what this request changed. Never
-   * a deep merge. Values that nobody else changed keep their identity.
-   */
+  /** What was composed has been stored, together with `queued`. The newest state may be one that others wrote since. */
+  settle(next: Live, queued: readonly Queued[], isShown: boolean, newest: Stored | null): void {
+    if (isShown) this.known = next
+    else this.adopt(next)
+    this.createdAt = next.createdAt
+    if (this.newMaxAge === next.maxAge) this.newMaxAge = undefined
+    this.queued = this.queued.filter(one => !queued.includes(one))
+    this.isMisdated = false
+    this.provenIn = turn()
+    if (newest === next) return
+    if (isLive(newest)) this.adopt(newest)
+    else this.lost = { key: this.key, state: newest }
+  }
+
+  /** Take over a newer stored state: show what others changed, keep what this request changed. */
   adopt(next: Live): void {
-    const { codec } = this.#runtime
-    if (this.bag && this.known && next.texts().data !== this.known.texts().data) {
-      const base = this.#base()
-      const theirs = codec.decodeData(next.texts().data)
-      this.#transplant(base, theirs)
-    }
+    this.show(next)
     this.known = next
+  }
+
+  /** The store has just had this state. */
+  meet(state: Live): void {
+    if (state !== this.known) this.adopt(state)
+    this.provenIn = turn()
+  }
+
+  /** Give the user's object what others changed. Values that nobody else changed keep their identity. Returns the undo. */
+  show(next: Live | null): () => void {
+    if (!this.bag || next?.texts().data === this.known?.texts().data) return () => {}
+    const base = this.#dataOf(this.known)
+    const theirs = this.#dataOf(next)
+    this.#transplant(base, theirs)
+    return () => this.#transplant(theirs, base)
   }
 
   /** Run `change` on the user's object at once. What comes back undoes it, except where the app changed more since. */
@@ -184,14 +286,18 @@ export class Entry {
   startOver(): void {
     const { codec } = this.#runtime
     const bag = this.visit.open(this)
-    const base = this.#base()
-    const mine = new Set(codec.differences(base, bag))
+    const mine = new Set(codec.differences(this.#dataOf(this.known), bag))
     for (const name of Object.keys(bag)) if (!mine.has(name)) put(bag, name, {})
     this.moveTo(newId())
     this.known = null
     this.lost = undefined
     this.createdAt = Date.now()
   }
+}
+
+function define(target: Data, name: string, from: object): void {
+  const value = (from as Data)[name]
+  Object.defineProperty(target, name, { value, enumerable: true, configurable: true, writable: true })
 }
 
 const isEmpty = (bag: object | undefined): boolean => !bag || Object.keys(bag).length === 0

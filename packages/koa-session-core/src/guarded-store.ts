@@ -39,6 +39,10 @@ export class GuardedStore {
     this.#options = options
   }
 
+  get storeTimeout(): number {
+    return this.#options.storeTimeout
+  }
+
   deadline(): Deadline {
     return elapsed() + this.#options.storeTimeout
   }
@@ -56,18 +60,18 @@ export class GuardedStore {
     return this.call('write', key, deadline, run, record.data)
   }
 
-  touch(key: string, times: { seenAt: number; expiresAt: number }, expected: string): Promise<boolean> {
+  touch(
+    key: string,
+    times: { seenAt: number; expiresAt: number },
+    expected: string,
+    deadline = this.deadline(),
+  ): Promise<boolean> {
     const { store } = this.#options
-    return this.call('touch', key, this.deadline(), call => store.touch(key, times, expected, call))
+    return this.call('touch', key, deadline, call => store.touch(key, times, expected, call))
   }
 
   destroy(key: string, deadline: Deadline): Promise<void> {
     return this.call('destroy', key, deadline, call => this.#options.store.destroy(key, call))
-  }
-
-  /** Wait for an earlier change of the same session, as part of one's own time. */
-  wait<T>(earlier: Promise<T>, deadline: Deadline): Promise<T> {
-    return this.#bounded('an earlier change of the session', deadline, () => earlier)
   }
 
   event(type: SessionEvent['type'], key: string): void {
@@ -97,7 +101,7 @@ export class GuardedStore {
     return new Promise((resolve, reject) => {
       const call = new BoundedCall()
       const expire = () => {
-        const error = this.#timeout(operation)
+        const error = this.timeout(operation)
         reject(error)
         call.abort(error)
       }
@@ -127,7 +131,7 @@ export class GuardedStore {
     })
   }
 
-  #timeout(operation: string): SessionError {
+  timeout(operation: string): SessionError {
     const { store, storeTimeout } = this.#options
     const before = this.#last ? `; the last error was ${this.#last.reason}` : ''
     const message = `store ${store.name}: ${operation} did not end within storeTimeout (${storeTimeout} ms)${before}`

@@ -1,10 +1,9 @@
 import type { IncomingMessage } from 'node:http'
 import type { Presented } from './cookie.js'
 import { isSessionError, type SessionError } from './errors.js'
-import { messages } from './flash.js'
+import { messages } from './flash-queue.js'
 import type { GuardedCodec } from './guarded-codec.js'
-import { isLive } from './ledger.js'
-import { type Live, type Tombstone, undecodable } from './record.js'
+import { isLive, type Live, type Tombstone, undecodable } from './record.js'
 import type { Runtime } from './runtime.js'
 
 /** The outcome of the search for the session that a request names. */
@@ -49,7 +48,7 @@ export async function lookUp(
         report(undecodable())
       } else if (state?.kind === 'tombstone') {
         if (!result?.state) result = { id, key, secure: answer, state }
-      } else if (state?.kind === 'unreadable') report(undecodable())
+      } else if (state && (state.kind !== 'over' || !canOpen(codec, state))) report(undecodable())
       else store.event('rejected', key)
     } catch (error) {
       if (!isSessionError(error)) throw error
@@ -63,7 +62,7 @@ export async function lookUp(
 }
 
 /** Whether the record opens. Usually that is found out when the app opens the session, but then it is too late for another. */
-function canOpen(codec: GuardedCodec, state: Live): boolean {
+function canOpen(codec: GuardedCodec, state: Pick<Live, 'texts'>): boolean {
   try {
     const { data, flash } = state.texts()
     codec.decodeData(data)

@@ -7,7 +7,6 @@ import { adviseOnProxy } from './cookie-advice.js'
 import { type Flash, flashOf } from './flash.js'
 import { lookUp } from './lookup.js'
 import { resolveOptions, type SessionOptions } from './options.js'
-import { expiry, type Live } from './record.js'
 import { Reply } from './reply.js'
 import { restrictionOf } from './restriction.js'
 import { Runtime } from './runtime.js'
@@ -88,16 +87,8 @@ async function find(runtime: Runtime, visit: Visit, reply: Reply, ctx: Context, 
   else if (state?.kind === 'live') {
     visit.resume(id, state)
     reply.clientHas({ id, maxAge: state.maxAge, expiresAt: state.record.expiresAt })
-    touch(runtime, visit, state)
+    visit.keepAlive(state)
   } else if (state) visit.entry.lost = { key, state }
-}
-
-/** Beside the handler: a request that changes nothing keeps the session alive. */
-function touch({ options }: Runtime, visit: Visit, { createdAt, maxAge, record }: Live): void {
-  const now = Date.now()
-  const interval = maxAge === 'session' ? options.touchInterval : Math.min(options.touchInterval, maxAge / 10)
-  if (now - record.seenAt <= interval) return
-  visit.touch(visit.entry, { seenAt: now, expiresAt: expiry(options, now, createdAt, maxAge) }, record.version)
 }
 
 function mount(ctx: Context, visit: Visit): void {

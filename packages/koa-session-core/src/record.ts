@@ -10,7 +10,10 @@ export type MaxAge = 'session' | number
 const tombstoneLife = 60_000
 
 /** What is stored under a key: a session, the sign that one moved on, or something this package did not write. */
-export type Stored = Live | Tombstone | Unreadable
+export type Stored = Live | Tombstone | Over | Unreadable
+
+/** What a process knows to be stored under a key. `null`: nothing. `undefined`: it has to be read. */
+export type State = Stored | null | undefined
 
 interface Kept {
   readonly key: string
@@ -24,14 +27,16 @@ export interface Live extends Kept {
   readonly maxAge: MaxAge
   /** Whether flash messages wait. */
   readonly flashWaits: boolean
-  /** The data and the flash queue as the codec's texts. Throws ERR_SESSION_DECODE. */
+  /** The data and the flash queue as texts. Throws ERR_SESSION_DECODE. */
   texts(): Texts
 }
 
 export interface Texts {
   readonly data: string
-  /** `''` when no message waits. */
+  /** The flash messages that wait, as the codec's text; `''` when none does. */
   readonly flash: string
+  /** The flash messages that were taken a short while ago, as `flash.ts` writes them; `''` when there are none. */
+  readonly taken: string
 }
 
 export interface Tombstone extends Kept {
@@ -40,6 +45,13 @@ export interface Tombstone extends Kept {
   readonly successor: string
   /** Whether `regenerate` left it, so that the successor is somebody's fresh login. */
   readonly login: boolean
+  /** Whether a login has said that its session was stored: if it is not there, it has ended. */
+  readonly confirmed: boolean
+}
+
+/** A session that has lived longer than today's options allow. */
+export interface Over extends Omit<Live, 'kind'> {
+  readonly kind: 'over'
 }
 
 export interface Unreadable extends Kept {
@@ -53,24 +65,37 @@ export interface LiveParts extends Texts {
   readonly subject: string | undefined
 }
 
+/** How long a session lives at most. */
+function term({ absoluteTimeout }: ResolvedOptions, maxAge: MaxAge): number {
+  return maxAge === 'session' ? absoluteTimeout : Math.max(absoluteTimeout, maxAge)
+}
+
 /** When a session used now ends: the idle or the absolute limit, whichever comes first. */
 export function expiry(options: ResolvedOptions, now: number, createdAt: number, maxAge: MaxAge): number {
-  const { idleTimeout, absoluteTimeout } = options
-  if (maxAge === 'session') return Math.min(now + idleTimeout, createdAt + absoluteTimeout)
-  return Math.min(now + maxAge, createdAt + Math.max(absoluteTimeout, maxAge))
+  const idle = maxAge === 'session' ? options.idleTimeout : maxAge
+  return Math.min(now + idle, Math.min(createdAt, now) + term(options, maxAge))
 }
+
+/** Whether the absolute limit of such a session has passed. */
+export const isOver = (options: ResolvedOptions, now: number, createdAt: number, maxAge: MaxAge): boolean =>
+  createdAt + term(options, maxAge) <= now
+
+export const isLive = (state: State): state is Live => state?.kind === 'live'
 
 /*
  * `data` of a record is one line in clear and the body after it:
  *
- *   1;<createdAt>;<maxAge>;<0 or 1: flash waits>       body: the data's text, or <length>:<flash's text><data's text>
- *   0;<successor's key>;<login or rotation>            no body: a tombstone
+ *   1;<createdAt>;<maxAge>;<flags>                     body: [<length>:<queue>]<data's text>
+ *   0;<successor's key>;<rotation, login or confirmed> no body: a tombstone
  *
- * The line is what a request needs that never opens its session. With `encryptionKeys` the body is sealed, and the
- * line and the key are bound to it.
+ * `flags` is the sum of 1: flash messages wait, and 2: some were taken a short while ago. Unless it is 0 the body begins with
+ * a queue: the taken ones, the waiting ones, or both with a line feed between. The line is what a request needs that never
+ * opens its session. With `encryptionKeys` the body is sealed, and the line and the key are bound to it.
  */
-const liveLine = /^1;(\d{1,16});(session|\d{1,16});([01])$/
-const tombstoneLine = /^0;([0-9a-f]{64});(login|rotation)$/
+const liveLine = /^1;(\d{1,16});(session|\d{1,16});([0-3])$/
+const tombstoneLine = /^0;([0-9a-f]{64});(rotation|login|confirmed)$/
+const waits = 1
+const wereTaken = 2
 
 export function toStored(options: ResolvedOptions, key: string, record: SessionRecord): Stored {
   // A foreign record may have no data at all.
@@ -79,62 +104,83 @@ export function toStored(options: ResolvedOptions, key: string, record: SessionR
   const line = end < 0 ? record.data : record.data.slice(0, end)
   const live = liveLine.exec(line)
   if (live) {
-    const flashWaits = live[3] === '1'
+    const createdAt = Number(live[1])
+    const maxAge = live[2] === 'session' ? 'session' : Number(live[2])
+    const flags = Number(live[3])
     let texts: Texts | undefined
     return {
-      kind: 'live',
+      kind: isOver(options, Date.now(), createdAt, maxAge) ? 'over' : 'live',
       key,
       record,
-      createdAt: Number(live[1]),
-      maxAge: live[2] === 'session' ? 'session' : Number(live[2]),
-      flashWaits,
-      texts: () => (texts ??= split(options.seal.open(record.data.slice(end + 1), key + line), flashWaits)),
+      createdAt,
+      maxAge,
+      flashWaits: (flags & waits) !== 0,
+      texts: () => (texts ??= split(options.seal.open(record.data.slice(end + 1), key + line), flags)),
     }
   }
-  const tombstone = tombstoneLine.exec(line)
-  if (tombstone) {
-    return { kind: 'tombstone', key, record, successor: tombstone[1] as string, login: tombstone[2] === 'login' }
+  const [, successor, reason] = tombstoneLine.exec(line) ?? []
+  if (successor !== undefined) {
+    const login = reason !== 'rotation'
+    return { kind: 'tombstone', key, record, successor, login, confirmed: reason === 'confirmed' }
   }
   return { kind: 'unreadable', key, record }
 }
 
-function split(body: string, flashWaits: boolean): Texts {
-  if (!flashWaits) return { data: body, flash: '' }
+function split(body: string, flags: number): Texts {
+  if (flags === 0) return { data: body, flash: '', taken: '' }
   const colon = body.indexOf(':')
   const length = Number(body.slice(0, colon))
-  if (!/^\d{1,9}$/.test(body.slice(0, colon)) || colon + 1 + length > body.length) throw undecodable()
-  return { flash: body.slice(colon + 1, colon + 1 + length), data: body.slice(colon + 1 + length) }
+  const queue = body.slice(colon + 1, colon + 1 + length)
+  if (!/^\d{1,9}$/.test(body.slice(0, colon)) || queue.length < length) throw undecodable()
+  const data = body.slice(colon + 1 + length)
+  if (flags === waits) return { data, flash: queue, taken: '' }
+  if (flags === wereTaken) return { data, flash: '', taken: queue }
+  const feed = queue.indexOf('\n')
+  if (feed < 0) throw undecodable()
+  return { data, flash: queue.slice(feed + 1), taken: queue.slice(0, feed) }
 }
 
 /** The next state of a session, used now, under a new version. */
-export function live(options: ResolvedOptions, parts: LiveParts): Live {
-  const { key, createdAt, maxAge, subject, data, flash } = parts
-  const flashWaits = flash !== ''
-  const line = `1;${createdAt};${maxAge};${flashWaits ? 1 : 0}`
-  const text = `${line}\n${options.seal.seal(flashWaits ? `${flash.length}:${flash}${data}` : data, key + line)}`
+export function live(options: ResolvedOptions, parts: LiveParts, version = newVersion()): Live {
+  const { key, maxAge, subject, data, flash, taken } = parts
+  const now = Date.now()
+  // A clock that was ahead must not make a session live longer.
+  const createdAt = Math.min(parts.createdAt, now)
+  const flags = (flash === '' ? 0 : waits) + (taken === '' ? 0 : wereTaken)
+  const line = `1;${createdAt};${maxAge};${flags}`
+  const queue = flags === waits + wereTaken ? `${taken}\n${flash}` : taken + flash
+  const text = `${line}\n${options.seal.seal(flags === 0 ? data : `${queue.length}:${queue}${data}`, key + line)}`
   if (text.includes('\0')) throw new SessionError('ERR_SESSION_ENCODE', 'the codec produced a NUL character')
   const bytes = Buffer.byteLength(text)
   if (bytes > options.maxBytes) {
     const message = `the encoded session has ${bytes} bytes, more than maxBytes (${options.maxBytes}) allows`
     throw new SessionError('ERR_SESSION_TOO_LARGE', message)
   }
-  const now = Date.now()
   const record = {
     data: text,
     expiresAt: expiry(options, now, createdAt, maxAge),
     seenAt: now,
-    version: newVersion(),
+    version,
     ...(subject !== undefined && { subject }),
   }
-  return { kind: 'live', key, record, createdAt, maxAge, flashWaits, texts: () => ({ data, flash }) }
+  return {
+    kind: 'live',
+    key,
+    record,
+    createdAt,
+    maxAge,
+    flashWaits: flash !== '',
+    texts: () => ({ data, flash, taken }),
+  }
 }
 
 /** What a session leaves when it goes on under another id. It carries no data and no subject. */
-export function tombstone(key: string, successor: string, login: boolean): Tombstone {
+export function tombstone(key: string, successor: string, reason: 'rotation' | 'login' | 'confirmed'): Tombstone {
   const now = Date.now()
-  const data = `0;${successor};${login ? 'login' : 'rotation'}`
+  const data = `0;${successor};${reason}`
   const record = { data, expiresAt: now + tombstoneLife, seenAt: now, version: newVersion() }
-  return { kind: 'tombstone', key, record, successor, login }
+  const login = reason !== 'rotation'
+  return { kind: 'tombstone', key, record, successor, login, confirmed: reason === 'confirmed' }
 }
 
 /** A record that is over as it is written: it leaves nothing to read. */

@@ -26,6 +26,8 @@ export class Reply implements HeadersListener {
   #secure: boolean
   /** What the client has: `null` when it has nothing. */
   #client: Delivery | 'unknown' | null
+  /** What it had when the request came. */
+  #had: Delivery | 'unknown' | null
   /** What the transport wrote last. */
   #written: Lines | undefined
   #opened = false
@@ -35,7 +37,7 @@ export class Reply implements HeadersListener {
     this.#ctx = ctx
     this.#transport = transport
     this.#secure = secure
-    this.#client = presented ? 'unknown' : null
+    this.#client = this.#had = presented ? 'unknown' : null
   }
 
   /** Whether headers can still be set, and will reach the client. */
@@ -47,7 +49,17 @@ export class Reply implements HeadersListener {
 
   /** The client's id was found to be this session's. */
   clientHas(delivery: Delivery): void {
-    this.#client = delivery
+    this.#client = this.#had = delivery
+  }
+
+  /** Whether the client came with this id. */
+  isOf(id: string): boolean {
+    return typeof this.#had === 'object' && this.#had?.id === id
+  }
+
+  /** Whether the response has to tell the client of `next`, or does so already. */
+  differs(next: Delivery): boolean {
+    return this.open && !same(this.#had, next)
   }
 
   /** Answer as on a secure request, or as on a plain one: under the name that the id came by. */
@@ -74,6 +86,14 @@ export class Reply implements HeadersListener {
     this.#written = added(before, linesOf(res.getHeaders()))
     this.#listen()
     this.#put()
+  }
+
+  /** Take back what `deliver` made the response say: it does not hold any more. */
+  withdraw(): void {
+    if (!this.#written || !this.open) return
+    this.#takeBack()
+    this.#written = undefined
+    this.#client = this.#had
   }
 
   /** The handler has ended, and so has the commit. */

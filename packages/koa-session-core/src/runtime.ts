@@ -2,15 +2,15 @@ import type { Context } from 'koa'
 import { isSessionError } from './errors.js'
 import { GuardedCodec } from './guarded-codec.js'
 import { GuardedStore } from './guarded-store.js'
-import { Ledger } from './ledger.js'
 import type { ResolvedOptions } from './options.js'
+import { StoredSessions } from './stored-sessions.js'
 
 /** What all requests of one `session()` share. */
 export class Runtime {
   readonly options: ResolvedOptions
   readonly codec: GuardedCodec
   readonly store: GuardedStore
-  readonly ledger: Ledger
+  readonly sessions: StoredSessions
   /** The app of the first request. Not its context, which is one person's. */
   app: Context['app'] | undefined
 
@@ -18,7 +18,7 @@ export class Runtime {
     this.options = options
     this.codec = new GuardedCodec(options.codec)
     this.store = new GuardedStore(options)
-    this.ledger = new Ledger(this.store)
+    this.sessions = new StoredSessions(this.store)
   }
 
   /**

@@ -34,6 +34,11 @@ export interface SessionMembers {
   /** Remove all data, keep the session. */
   readonly clear: () => void
   /**
+   * Use the session now, without a request: moves `expiresAt`, stores nothing else. Resolves to whether the session still
+   * lives; `false` for one that was never stored.
+   */
+  readonly touch: () => Promise<boolean>
+  /**
    * Change the id, keep the data and this object. Resolves when the new record is stored and the old one dead; `false`:
    * the session was gone. Rejects like `save`.
    */
@@ -98,6 +103,10 @@ export class SessionBag implements SessionMembers {
 
   clear(): void {
     for (const name of Object.keys(this)) put(this, name, {})
+  }
+
+  touch(): Promise<boolean> {
+    return this.#entry.visit.use(this.#entry)
   }
 
   rotateId(): Promise<boolean> {

@@ -1,16 +1,19 @@
 import type { Context } from 'koa'
-import { commit, type How } from './commit.js'
+import { commit, type How, take, touch } from './commit.js'
 import { type Ending, Endings } from './endings.js'
 import { Entry } from './entry.js'
 import { isSessionError, SessionError } from './errors.js'
-import { encodedMessage, FlashMessages, messages, take } from './flash.js'
+import { FlashMessages } from './flash.js'
+import { messages, queuedMessage } from './flash-queue.js'
+import type { Deadline } from './guarded-store.js'
 import { newVersion } from './id.js'
 import { Operation } from './operation.js'
-import { type Live, undecodable } from './record.js'
+import { expiry, type Live, undecodable } from './record.js'
 import type { Delivery, Reply } from './reply.js'
 import { adviceOn, type Restriction } from './restriction.js'
 import type { Runtime } from './runtime.js'
 import { assign, SessionBag, type SessionCallback, type SessionData } from './session.js'
+import { turn } from './turn.js'
 import { setImmediate } from './waiting.js'
 
 /** What a request of Koa brings along. */
@@ -26,7 +29,8 @@ export class Visit {
   readonly #ctx: Context | undefined
   readonly #reply: Reply | undefined
   /** Marks the flash messages that this request queued. */
-  #tag: string | undefined
+  #mark: string | undefined
+  #queued = 0
   #endings: Endings | undefined
   /** Operations that have not ended. */
   #pending: Promise<void>[] = []
@@ -36,8 +40,16 @@ export class Visit {
   entry: Entry
   #opened = false
   #finished: boolean
-  /** Whether this request ended a session, so that the response may clear its cookie. */
+  /** Whether this request ended a session. */
   hasLeft = false
+  /** Whether it did so by `destroy` or `null`, so that the response clears the cookie whatever others did. */
+  #isSignedOut = false
+  /** Whether another login took the place of the session that this request regenerated. */
+  #isSuperseded = false
+  /** The session was not used for a while, and its times move when the handler has ended. */
+  #isDue = false
+  /** Whether the store failed to tell if the session still lives. */
+  #isUnproven = false
   /** Whether `regenerate` did, and nothing after it. */
   #hasRegenerated = false
   readonly restriction: Restriction | undefined
@@ -78,8 +90,8 @@ export class Visit {
     if (this.runtime.options.storeFailure === 'anonymous') this.report(failure.error)
   }
 
-  get tag(): string {
-    return (this.#tag ??= newVersion())
+  get mark(): string {
+    return (this.#mark ??= newVersion())
   }
 
   get deliverable(): boolean {
@@ -172,7 +184,7 @@ export class Visit {
     this.#use()
     // A session that cannot be decoded gives way to a new one here, not at the commit.
     this.#openQueue()
-    this.entry.queued.push(encodedMessage(this.runtime.codec, this.tag, value))
+    this.entry.queued.push(queuedMessage(this.runtime.codec, `${this.mark}:${++this.#queued}`, value))
     this.#expectSave()
   }
 
@@ -182,7 +194,7 @@ export class Visit {
     const { entry } = this
     return new FlashMessages(() => {
       if (!entry.known?.flashWaits || entry.lost) return Promise.resolve([])
-      return this.#operate(() => take(this.runtime, entry, this.tag, this.runtime.store.deadline()))
+      return this.#operate(() => take(this.runtime, entry, this.mark, this.runtime.store.deadline()))
     })
   }
 
@@ -204,6 +216,14 @@ export class Visit {
     }, callback)
   }
 
+  /** Use the session now, as a request would. */
+  use(entry: Entry): Promise<boolean> {
+    return this.#operate(async () => {
+      if (entry.failure) throw entry.failure.error
+      return touch(this.runtime, entry, this.runtime.store.deadline())
+    })
+  }
+
   /** End the session of `entry` and go on with a new one. */
   leave(entry: Entry, login: boolean, callback?: SessionCallback): Promise<void> {
     const refused = login && !this.#ctx
@@ -219,6 +239,7 @@ export class Visit {
     this.opened = true
     this.hasLeft = true
     this.#hasRegenerated = login
+    if (!login) this.#isSignedOut = true
     const old = this.entry
     const next = new Entry(this)
     if (login) next.queued = old.queued
@@ -244,7 +265,8 @@ export class Visit {
 
   /** Finish, if there is nothing to do: the handler never opened the session, and its times are fresh. */
   finishIdle(): boolean {
-    this.#finished = !this.opened && !this.#touching && !this.entry.failure
+    const { failure, isMisdated } = this.entry
+    this.#finished = !this.opened && !this.#touching && !this.#isDue && !isMisdated && !failure
     return this.#finished
   }
 
@@ -261,6 +283,8 @@ export class Visit {
       failure = error
     }
     await this.#touching
+    if (failure === undefined) await this.#prove(deadline)
+    else this.#isUnproven = true
     this.#finished = true
     for (const judge of this.#unheard) judge()
     this.#deliver()
@@ -278,25 +302,68 @@ export class Visit {
     if (failure && !this.opened && this.runtime.options.storeFailure === 'reject') this.report(failure.error)
   }
 
-  /** Move the session's times beside the handler. */
-  touch(entry: Entry, times: { seenAt: number; expiresAt: number }, version: string): void {
-    const moved = (done: boolean) => {
-      if (done && entry.known?.record.version === version) {
-        entry.known = { ...entry.known, record: { ...entry.known.record, ...times } }
+  /** Keep the session alive if it was not used for a while: beside the handler, unless the cookie's term moves with it. */
+  keepAlive({ createdAt, maxAge, record, key }: Live): void {
+    const { options, store } = this.runtime
+    const now = Date.now()
+    const interval = maxAge === 'session' ? options.touchInterval : Math.min(options.touchInterval, maxAge / 10)
+    // A clock may have been wrong before, in either direction.
+    const expiresAt = expiry(options, now, createdAt, maxAge)
+    if (Math.abs(now - record.seenAt) <= interval && record.expiresAt <= expiresAt + interval) return
+    const { entry } = this
+    if (createdAt > now + interval) entry.isMisdated = true
+    else if (maxAge !== 'session') this.#isDue = true
+    else {
+      const times = { seenAt: now, expiresAt }
+      const moved = (done: boolean) => {
+        if (done && entry.known?.record.version === record.version) {
+          entry.known = { ...entry.known, record: { ...entry.known.record, ...times } }
+        }
       }
+      this.#touching = store.touch(key, times, record.version).then(moved, error => this.report(error))
     }
-    this.#touching = this.runtime.store.touch(entry.key, times, version).then(moved, error => this.report(error))
+  }
+
+  /**
+   * Ask the store, unless it has just said so, whether what the response would say still holds: a late answer must not bring
+   * back an id that another request superseded meanwhile, nor clear the one it signed in with.
+   */
+  async #prove(deadline: Deadline): Promise<void> {
+    const { entry } = this
+    const { known } = entry
+    try {
+      if (known && !entry.lost) {
+        const isTold = this.#reply?.differs(delivery(entry.id, known))
+        if ((isTold || this.#isDue) && entry.provenIn !== turn()) await touch(this.runtime, entry, deadline)
+      } else if (this.#mayClear && !this.#isSignedOut && entry.provenIn !== turn()) {
+        const { tombstone } = entry.before ?? {}
+        const found = tombstone && (await this.runtime.store.read(tombstone.key, deadline))
+        this.#isSuperseded = found?.kind === 'tombstone' && found.successor !== tombstone?.successor
+      }
+    } catch (error) {
+      this.#isUnproven = true
+      this.report(error)
+    }
+  }
+
+  /** Whether the response may clear the cookie. While an ended session may still live, its client can try again. */
+  get #mayClear(): boolean {
+    if (!this.#endings?.done) return false
+    const { before, lost } = this.entry
+    return this.#isSignedOut || (!lost && !this.#isSuperseded && before?.ended !== false)
   }
 
   #deliver(): void {
-    if (this.restriction === 'outside') return
+    const reply = this.#reply
+    if (!reply || this.restriction === 'outside') return
     const { entry } = this
     const { known } = entry
-    let delivery: Delivery | null | undefined
-    if (known && !entry.lost) delivery = { id: entry.id, maxAge: known.maxAge, expiresAt: known.record.expiresAt }
-    // While an ended session may still live, its client keeps the cookie, and can try again.
-    else if (this.#endings?.done) delivery = null
-    if (delivery !== undefined) this.#reply?.deliver(delivery)
+    if (known && !entry.lost) {
+      // The client keeps an id whose term may not have moved. One that it does not know yet it would lose.
+      if (!this.#isUnproven || !reply.isOf(entry.id)) reply.deliver(delivery(entry.id, known))
+      else reply.withdraw()
+    } else if (this.#mayClear) reply.deliver(null)
+    else reply.withdraw()
   }
 }
 
@@ -304,3 +371,5 @@ function unsaved(): Error {
   const what = 'ctx.flash() or ctx.session = ... came after the session was committed, and nothing saved it'
   return Object.assign(new TypeError(`${what}: await ctx.session.save() there`), { code: 'KOA_SESSION_UNSAVED' })
 }
+
+const delivery = (id: string, { maxAge, record }: Live): Delivery => ({ id, maxAge, expiresAt: record.expiresAt })

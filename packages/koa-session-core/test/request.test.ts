@@ -76,8 +76,8 @@ test('Unknown: an empty new session under a new id', async t => {
 })
 
 for (const [what, data] of Object.entries({
-  'a body that is no text of the codec': '1;1700000000000;session;0\n{"n":',
-  'a body that is no object': '1;1700000000000;session;0\n[1]',
+  'a body that is no text of the codec': `1;${Date.now()};session;0\n{"n":`,
+  'a body that is no object': `1;${Date.now()};session;0\n[1]`,
   'a header of another format': '9;whatever\n{"n":1}',
   'no header at all': '{"n":1}',
   nothing: '',
@@ -110,7 +110,7 @@ for (const [what, queue] of Object.entries({
   'messages without a mark': '[[1,"Hello"]]',
 })) {
   test(`Undecodable messages: a new session, and ERR_SESSION_DECODE goes to onError: ${what}`, async t => {
-    const data = `1;1700000000000;session;1\n${queue.length}:${queue}{"n":1}`
+    const data = `1;${Date.now()};session;1\n${queue.length}:${queue}{"n":1}`
     const handlers: Handler[] = [
       page => page.flash(),
       page => page.flash('Hello'),
@@ -275,7 +275,7 @@ test('Ending writes an expired record at the version last seen and then destroys
   t.deepEqual(operations(other.store), ['read', 'write'])
 })
 
-test('Commits of one session in one process queue up, each handed the record the one before it wrote', async t => {
+test('Commits of one session in one process queue up and are written together, each on top of the one before it', async t => {
   const { store, browser } = await begun(t)
   const setter =
     (n: number): Handler =>
@@ -286,7 +286,8 @@ test('Commits of one session in one process queue up, each handed the record the
   const finishes = await Promise.all(Array.from({ length: 20 }, (_, n) => browser.begin(setter(n))))
   t.is(store.count('read'), 20)
   await Promise.all(finishes.map(finish => finish()))
-  t.deepEqual([store.count('read'), store.count('write')], [20, 20], 'none reads again, none loses')
+  t.is(store.count('read'), 20, 'none reads again')
+  t.true(store.count('write') < 10, 'those that wait share a write')
   t.is(Object.keys(await browser.data()).length, 21)
 })
 
