@@ -41,6 +41,13 @@ export interface FaultProxy {
   dropReply(options?: { count?: number; match?: RequestMatch }): Promise<void>
   /** Resets the connections that are open now; changes nothing for new ones. */
   disconnect(): void
+  /**
+   * Acts like a firewall that has lost track of the connections that are open now: what they send or receive from now on
+   * vanishes, and neither side learns of it. Changes nothing for new ones.
+   */
+  forget(): void
+  /** Forgets each connection that was silent for so many milliseconds. `Infinity`: none. */
+  forgetIdle(milliseconds: number): void
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }
@@ -57,6 +64,9 @@ interface Link {
   isHung: boolean
   /** Its next reply is the one to drop. */
   isMarked: boolean
+  isForgotten: boolean
+  /** When bytes last passed, by the monotonic clock. */
+  passedAt: number
 }
 
 export async function faultProxy({ target }: FaultProxyOptions): Promise<FaultProxy> {
@@ -67,6 +77,7 @@ export async function faultProxy({ target }: FaultProxyOptions): Promise<FaultPr
   let accepted = 0
   let dropped = 0
   let swallow: (() => void)[] = []
+  let longestIdle = Number.POSITIVE_INFINITY
 
   async function listen() {
     if (listener !== undefined) return
@@ -87,7 +98,14 @@ export async function faultProxy({ target }: FaultProxyOptions): Promise<FaultPr
       return
     }
     const server = connect({ ...target, allowHalfOpen: true, noDelay: true })
-    const link: Link = { driver, server, isHung: mode.name === 'hang', isMarked: false }
+    const link: Link = {
+      driver,
+      server,
+      isHung: mode.name === 'hang',
+      isMarked: false,
+      isForgotten: false,
+      passedAt: performance.now(),
+    }
     links.add(link)
     const finish = () => {
       links.delete(link)
@@ -96,18 +114,32 @@ export async function faultProxy({ target }: FaultProxyOptions): Promise<FaultPr
     }
     driver.on('error', finish).on('close', finish)
     // The driver learns of it as a reset, like from a server that died; and of nothing when it is hung.
-    server.on('error', () => link.isHung || cut(link)).on('close', () => link.isHung || finish())
-    forward(driver, server, chunk => passRequest(link, chunk))
+    const isSilent = () => link.isHung || isForgotten(link)
+    server.on('error', () => isSilent() || cut(link)).on('close', () => isSilent() || finish())
+    forward(
+      driver,
+      server,
+      chunk => passRequest(link, chunk),
+      () => !isForgotten(link),
+    )
     forward(
       server,
       driver,
       () => passReply(link),
-      () => !link.isHung,
+      () => !isSilent(),
     )
+  }
+
+  function isForgotten(link: Link): boolean {
+    const now = performance.now()
+    if (now - link.passedAt > longestIdle) link.isForgotten = true
+    if (!link.isForgotten) link.passedAt = now
+    return link.isForgotten
   }
 
   /** How late the chunk goes on, in milliseconds; `undefined`: never. */
   function passRequest(link: Link, request: Buffer): number | undefined {
+    if (isForgotten(link)) return undefined
     if (mode.name === 'hang') link.isHung = true
     if (mode.name === 'dropReply' && mode.left > 0 && mode.match(request)) link.isMarked = true
     if (!link.isHung) return 0
@@ -117,6 +149,7 @@ export async function faultProxy({ target }: FaultProxyOptions): Promise<FaultPr
   }
 
   function passReply(link: Link): number | undefined {
+    if (isForgotten(link)) return undefined
     if (mode.name === 'hang') link.isHung = true
     if (link.isHung) return undefined
     if (mode.name === 'dropReply' && mode.left > 0 && link.isMarked) {
@@ -172,6 +205,12 @@ export async function faultProxy({ target }: FaultProxyOptions): Promise<FaultPr
     delay: milliseconds => become({ name: 'delay', milliseconds }),
     dropReply: ({ count = 1, match = () => true } = {}) => become({ name: 'dropReply', left: count, match }),
     disconnect,
+    forget() {
+      for (const link of links) link.isForgotten = true
+    },
+    forgetIdle(milliseconds) {
+      longestIdle = milliseconds
+    },
     async close() {
       disconnect()
       await unlisten()

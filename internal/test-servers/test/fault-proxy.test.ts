@@ -180,6 +180,35 @@ test('disconnect resets what is open and takes new connections', async t => {
   t.is(await ask(await open(t, proxy), 'b'), 'b')
 })
 
+test('forget makes what open connections send and receive vanish, unnoticed, and takes new ones', async t => {
+  const { proxy, received } = await echo(t)
+  const [talking, ended] = [await open(t, proxy), await open(t, proxy)]
+  t.is(await ask(talking, 'a'), 'a')
+  proxy.forget()
+  t.is(await silence(talking, 'b'), 'silence')
+  ended.end()
+  t.is(await ask(await open(t, proxy), 'c'), 'c')
+  await proxy.pass()
+  t.is(await silence(talking, 'd'), 'silence', 'for good')
+  t.is(talking.readyState, 'open')
+  t.deepEqual(received, ['a', 'c'])
+})
+
+test('forgetIdle forgets only connections that were silent for so long', async t => {
+  const { proxy, received } = await echo(t)
+  const [busy, idle] = [await open(t, proxy), await open(t, proxy)]
+  proxy.forgetIdle(1_000)
+  for (let n = 0; n < 15; n++) {
+    t.is(await ask(busy, String(n)), String(n))
+    await sleep(100)
+  }
+  t.is(await silence(idle, 'idle'), 'silence')
+  proxy.forgetIdle(Number.POSITIVE_INFINITY)
+  t.is(await silence(idle, 'idle'), 'silence', 'for good')
+  t.is(await ask(busy, 'busy'), 'busy')
+  t.false(received.includes('idle'))
+})
+
 test('a server that is down is a reset for the driver', async t => {
   const gone = createServer().listen(0, '127.0.0.1')
   await once(gone, 'listening')
