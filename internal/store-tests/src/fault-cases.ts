@@ -2,19 +2,11 @@ import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { within } from '@koa-session/behaviour/patience'
 import { type FaultProxy, faultProxy, type TestServer } from '@koa-session/test-servers'
-import type { SessionRecord, StoreCall } from 'koa-session-core'
+import { calls } from './calls.js'
 import { lostReplies } from './lost-replies.js'
 import { servesThrough } from './outage.js'
 import { eventually, hundred, settled, soon } from './patience.js'
-import {
-  newKey,
-  newRecord,
-  newWorld,
-  type OpenStore,
-  type StoreCase,
-  type TestedStore,
-  timesOf,
-} from './tested-store.js'
+import { newKey, newRecord, newWorld, type OpenStore, type StoreCase, type TestedStore } from './tested-store.js'
 import { writeLoad } from './write-load.js'
 
 export interface FaultOptions {
@@ -203,23 +195,4 @@ export function faultCases({ open, server, durable = server, endConnections }: F
       }, durable),
     },
   ]
-}
-
-type Call = (store: TestedStore, key: string, record: SessionRecord, call: StoreCall) => Promise<unknown>
-
-const calls: Record<string, Call> = {
-  read: (store, key, _, call) => store.read(key, call),
-  'write of a new session': (store, _, record, call) => store.write(newKey(), newRecord({ ...record }), null, call),
-  write: (store, key, record, call) => store.write(key, newRecord({ ...record }), record.version, call),
-  touch: (store, key, record, call) => store.touch(key, timesOf(record), record.version, call),
-  destroy: (store, key, _, call) => store.destroy(key, call),
-  sweep: async (store, _key, _record, call) => (store.sweep ? store.sweep(call) : store.read(newKey(), call)),
-  keys: (store, _key, _record, call) => listed(store, call),
-  'keys of a subject': (store, _, { subject }, call) => listed(store, { ...call, subject: subject as string }),
-}
-
-async function listed(store: TestedStore, call: StoreCall & { subject?: string }): Promise<string[]> {
-  const found: string[] = []
-  for await (const key of store.keys(call)) found.push(key)
-  return found
 }

@@ -15,10 +15,13 @@ declare module 'koa-session-core' {
 
 const storeTimeout = patient(1_000)
 
-/** An app on `store` sees its users through a time in which the server is silent. */
-export async function servesThrough(
+type Get = (path: string, cookie?: string) => Promise<{ status: number; body: string; headers: Headers }>
+
+/** Runs `use` with an app on `store` that counts on `/visit` and shows the count on `/look`. */
+export async function serving(
   store: TestedStore,
-  silence: { begin(): Promise<void>; end(): Promise<void> },
+  options: { storeTimeout?: number },
+  use: (get: Get, took: number[]) => Promise<void>,
 ): Promise<void> {
   const app = new Koa()
   // What users get is looked at, not what is told about it.
@@ -28,19 +31,31 @@ export async function servesThrough(
     const watch = stopwatch()
     await next().finally(() => took.push(watch()))
   })
-  app.use(session({ store, storeTimeout, sweepInterval: 0 }))
+  app.use(session({ store, sweepInterval: 0, ...options }))
   app.use(ctx => {
     if (ctx.path === '/visit') ctx.session.visits = (ctx.session.visits ?? 0) + 1
-    ctx.body = String(ctx.path === '/visit' ? ctx.session.visits : 'welcome')
+    ctx.body = String(ctx.path === '/' ? 'welcome' : ctx.session.visits)
   })
   const server = app.listen(0, '127.0.0.1')
   await once(server, 'listening')
-  const get = async (path: string, cookie = '') => {
+  const get: Get = async (path, cookie = '') => {
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}${path}`
     const response = await fetch(url, { headers: { cookie, connection: 'close' } })
     return { status: response.status, body: await response.text(), headers: response.headers }
   }
   try {
+    await use(get, took)
+  } finally {
+    server.close()
+  }
+}
+
+/** An app on `store` sees its users through a time in which the server is silent. */
+export function servesThrough(
+  store: TestedStore,
+  silence: { begin(): Promise<void>; end(): Promise<void> },
+): Promise<void> {
+  return serving(store, { storeTimeout }, async (get, took) => {
     const first = await get('/visit')
     const cookie = first.headers.getSetCookie()[0]?.split(';')[0]
     assert.equal(first.body, '1')
@@ -58,7 +73,5 @@ export async function servesThrough(
     await silence.end()
     const last = await within(soon, get('/visit', cookie), 'the server is back, the app is not')
     assert.deepEqual([last.status, last.body], [200, '2'])
-  } finally {
-    server.close()
-  }
+  })
 }

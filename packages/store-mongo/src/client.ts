@@ -1,4 +1,5 @@
 import { clearTimeout, setTimeout } from 'node:timers'
+import { elapsed, IdleConnections, NoAnswerError } from 'koa-session-core/store'
 import { MongoClient } from 'mongodb'
 
 /** What the store needs of a collection: the driver's `Collection` has it. */
@@ -21,6 +22,8 @@ const defaults = {
   connectTimeoutMS: 2_000,
   serverSelectionTimeoutMS: 5_000,
   waitQueueTimeoutMS: 5_000,
+  // Less than firewalls allow: a busy client may have idle connections.
+  maxIdleTimeMS: 10_000,
   // Also for calls without a signal: a server that takes commands and never answers would hold them for good.
   socketTimeoutMS: 10_000,
   // Otherwise drivers up to 7.0 at least take many seconds to find that a silent server is back.
@@ -28,6 +31,16 @@ const defaults = {
 } as const
 
 const ignore = () => {}
+
+/** What a store does with its collection. The signal ends it, and its connection with it. */
+export type Work<T> = (collection: MongoCollection, signal: AbortSignal | undefined) => Promise<T>
+
+/** A client, and what is known of its connections. */
+interface Connected {
+  readonly client: MongoClient
+  running: number
+  answeredAt: number
+}
 
 /**
  * A collection of a client that connects when it is first used, fails soon while the server is away, and comes back by
@@ -37,10 +50,8 @@ export class OwnClient {
   readonly #url: string
   readonly #database: string | undefined
   readonly #collection: string
-  readonly #running = new Set<Promise<unknown>>()
-  #client: MongoClient | undefined
+  #connected: Connected | undefined
   #idle: NodeJS.Timeout | undefined
-  #closing: Promise<void> | undefined
 
   constructor(url: string, database: string | undefined, collection: string) {
     this.#url = url
@@ -48,23 +59,47 @@ export class OwnClient {
     this.#collection = collection
   }
 
-  async use<T>(work: (collection: MongoCollection) => Promise<T>): Promise<T> {
-    if (this.#closing) throw new Error('the mongo store is closed')
-    clearTimeout(this.#idle)
-    this.#client ??= this.#open()
-    const running = work(this.#client.db(this.#database).collection(this.#collection))
-    this.#running.add(running)
-    try {
-      return await running
-    } finally {
-      this.#running.delete(running)
-      if (this.#running.size === 0) this.#idle = setTimeout(() => this.#disconnect(), idleTime).unref()
+  /**
+   * `work` must be good for doing twice: it begins anew on another client when a firewall has forgotten the connections of
+   * the first, of which the driver would try one after the other.
+   */
+  async use<T>(signal: AbortSignal | undefined, work: Work<T>): Promise<T> {
+    for (;;) {
+      clearTimeout(this.#idle)
+      this.#connected ??= { client: this.#open(), running: 0, answeredAt: Number.POSITIVE_INFINITY }
+      const connected = this.#connected
+      const collection: MongoCollection = connected.client.db(this.#database).collection(this.#collection)
+      const isIdle = elapsed() - connected.answeredAt >= IdleConnections.silence
+      connected.running++
+      try {
+        const result = isIdle
+          ? await answerSoon(signal, both => work(collection, both))
+          : await work(collection, signal)
+        connected.answeredAt = elapsed()
+        return result
+      } catch (error) {
+        if (!(error instanceof NoAnswerError)) throw error
+        if (this.#connected === connected) this.#connected = undefined
+      } finally {
+        connected.running--
+        this.#rest(connected)
+      }
     }
   }
 
-  close(): Promise<void> {
-    this.#closing ??= Promise.allSettled(this.#running).then(() => this.#disconnect())
-    return this.#closing
+  /** No call may be under way. */
+  async close(): Promise<void> {
+    clearTimeout(this.#idle)
+    const connected = this.#connected
+    this.#connected = undefined
+    if (connected) await disconnect(connected)
+  }
+
+  #rest(connected: Connected): void {
+    if (connected.running > 0) return
+    // Replaced by another one.
+    if (this.#connected !== connected) disconnect(connected)
+    else this.#idle = setTimeout(() => this.close(), idleTime).unref()
   }
 
   #open(): MongoClient {
@@ -74,11 +109,18 @@ export class OwnClient {
     client.on('error', ignore)
     return client
   }
+}
 
-  async #disconnect(): Promise<void> {
-    clearTimeout(this.#idle)
-    const client = this.#client
-    this.#client = undefined
-    await client?.close().catch(ignore)
+const disconnect = ({ client }: Connected): Promise<void> => client.close().catch(ignore)
+
+/** Runs `work` with a signal that aborts with `signal`, and when it takes longer than an idle connection may take. */
+async function answerSoon<T>(signal: AbortSignal | undefined, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const late = new AbortController()
+  const { patience } = IdleConnections
+  const timer = setTimeout(() => late.abort(new NoAnswerError('mongo', patience)), patience)
+  try {
+    return await work(signal ? AbortSignal.any([signal, late.signal]) : late.signal)
+  } finally {
+    clearTimeout(timer)
   }
 }

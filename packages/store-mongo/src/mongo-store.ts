@@ -1,6 +1,6 @@
 import type { EnumerableStore, SweepableStore } from 'koa-session-core'
-import { untilAborted } from 'koa-session-core/store'
-import { type MongoCollection, OwnClient } from './client.js'
+import { closable, untilAborted } from 'koa-session-core/store'
+import { type MongoCollection, OwnClient, type Work } from './client.js'
 import { type SessionDocument, toDate, toRecord } from './document.js'
 import { createIndexes, sweepDelay } from './indexes.js'
 import { reading, writing } from './operation.js'
@@ -34,21 +34,21 @@ export function mongoStore(options: MongoStoreOptions): SweepableStore & Enumera
     }
   }
 
-  function run<T>(signal: AbortSignal | undefined, work: (collection: MongoCollection) => Promise<T>): Promise<T> {
-    return untilAborted(signal, () => (given ? work(given) : (client as OwnClient).use(work)))
+  function run<T>(signal: AbortSignal | undefined, work: Work<T>): Promise<T> {
+    return untilAborted(signal, () => (given ? work(given, signal) : (client as OwnClient).use(signal, work)))
   }
 
-  return {
+  return closable({
     name: 'mongo',
 
     async read(key, { signal } = {}) {
       const live = { _id: key, expiresAt: { $gt: Date.now() } }
-      const found = await run(signal, collection => collection.findOne(live, reading(signal)))
+      const found = await run(signal, (collection, signal) => collection.findOne(live, reading(signal)))
       return found === null ? undefined : toRecord(found as SessionDocument)
     },
 
     async write(key, record, expected, { signal } = {}) {
-      return run(signal, async collection => {
+      return run(signal, async (collection, signal) => {
         await index(collection, signal)
         return write(collection, key, record, expected, signal)
       })
@@ -57,33 +57,37 @@ export function mongoStore(options: MongoStoreOptions): SweepableStore & Enumera
     async touch(key, { seenAt, expiresAt }, expected, { signal } = {}) {
       const live = { _id: key, version: expected, expiresAt: { $gt: Date.now() } }
       const times = { $set: { seenAt, expiresAt, expires: toDate(expiresAt) } }
-      const touched = await run(signal, collection => collection.updateOne(live, times, writing(signal)))
+      const touched = await run(signal, (collection, signal) => collection.updateOne(live, times, writing(signal)))
       return touched.matchedCount === 1
     },
 
     async destroy(key, { signal } = {}) {
-      await run(signal, collection => collection.deleteOne({ _id: key }, writing(signal)))
+      await run(signal, (collection, signal) => collection.deleteOne({ _id: key }, writing(signal)))
     },
 
     async sweep({ signal } = {}) {
       // By the field that has an index.
       const expired = { expires: { $lte: new Date(Date.now() - sweepDelay) } }
-      const options = { ...reading(signal), projection: { _id: 1 }, limit: batch }
+      const page = { projection: { _id: 1 }, limit: batch }
       for (let swept = 0; ; ) {
-        const found = await run(signal, collection => collection.find(expired, options).toArray())
+        const found = await run(signal, (collection, signal) =>
+          collection.find(expired, { ...reading(signal), ...page }).toArray(),
+        )
         const these = { _id: { $in: ids(found) }, ...expired }
         if (found.length === 0) return swept
-        swept += (await run(signal, collection => collection.deleteMany(these, writing(signal)))).deletedCount
+        swept += (await run(signal, (collection, signal) => collection.deleteMany(these, writing(signal)))).deletedCount
       }
     },
 
     async *keys({ signal, subject } = {}) {
       // Page by page in the order of keys, each a query of its own: no cursor is left behind, and what is written
       // meanwhile stays where it is.
-      const options = { ...reading(signal), projection: { _id: 1 }, sort: { _id: 1 }, limit: batch }
+      const page = { projection: { _id: 1 }, sort: { _id: 1 }, limit: batch }
       for (let last = ''; ; ) {
         const live = { _id: { $gt: last }, expiresAt: { $gt: Date.now() }, ...(subject !== undefined && { subject }) }
-        const found = ids(await run(signal, collection => collection.find(live, options).toArray()))
+        const found = ids(
+          await run(signal, (collection, signal) => collection.find(live, { ...reading(signal), ...page }).toArray()),
+        )
         for (const key of found) {
           yield key
           signal?.throwIfAborted()
@@ -96,7 +100,7 @@ export function mongoStore(options: MongoStoreOptions): SweepableStore & Enumera
     async close() {
       await client?.close()
     },
-  }
+  })
 }
 
 const ids = (found: object[]): string[] => found.map(each => (each as SessionDocument)._id)

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Connections, MysqlConnection, MysqlValue } from './pool.js'
+import type { MysqlConnection, MysqlConnections, MysqlValue } from './pool.js'
 
 /** How often a statement is tried again that the server undid because of another transaction. */
 const maxRetries = 50
@@ -8,11 +8,11 @@ const maxRetries = 50
 const pause = 5
 
 export class Executor {
-  readonly #connections: Connections
+  readonly #connections: MysqlConnections
   readonly #creation: string | undefined
 
   /** `creation` makes the table, where it is missing. */
-  constructor(connections: Connections, creation: string | undefined) {
+  constructor(connections: MysqlConnections, creation: string | undefined) {
     this.#connections = connections
     this.#creation = creation
   }

@@ -1,7 +1,8 @@
 import type { EnumerableStore, SweepableStore } from 'koa-session-core'
+import { closable } from 'koa-session-core/store'
 import { Executor } from './executor.js'
 import { checkedOptions, type MysqlStoreOptions } from './options.js'
-import { Connections } from './pool.js'
+import { MysqlConnections } from './pool.js'
 import { mysqlSchema, quotedName } from './schema.js'
 import { keysBatch, statements, sweepBatch, sweepDelay } from './statements.js'
 
@@ -21,10 +22,10 @@ const maxDataBytes = 2 ** 24 - 1
 export function mysqlStore(options: MysqlStoreOptions): SweepableStore & EnumerableStore {
   const { pool, url, table, createTable } = checkedOptions(options)
   const sql = statements(quotedName(table))
-  const connections = new Connections(pool, url)
+  const connections = new MysqlConnections(pool, url)
   const executor = new Executor(connections, createTable ? mysqlSchema({ table }) : undefined)
 
-  return {
+  return closable({
     name: 'mysql',
 
     async read(key, { signal } = {}) {
@@ -87,7 +88,7 @@ export function mysqlStore(options: MysqlStoreOptions): SweepableStore & Enumera
     },
 
     close: () => connections.close(),
-  }
+  })
 }
 
 /** A server that is not strict would cut what is too long, and say nothing. */

@@ -1,5 +1,5 @@
-import { clearTimeout, setTimeout } from 'node:timers'
-import { untilAborted } from 'koa-session-core/store'
+import { setTimeout } from 'node:timers'
+import { answerWithin, elapsed, IdleConnections } from 'koa-session-core/store'
 import { createPool, type Pool } from 'mysql2'
 
 /** What the store needs of a pool: the `Pool` of mysql2/promise has it, and that of mysql2 gives it. */
@@ -31,96 +31,121 @@ export type MysqlValue = string | number | Buffer | null
 /** How long one call may use a connection of our own, in milliseconds: mysql2 bounds connecting only. */
 const callTimeout = 10_000
 
+/** How long a connection of our own may be idle, in milliseconds: less than firewalls and servers allow. */
+const idleTime = 30_000
+
+/** How long a connection may take to say goodbye, in milliseconds. */
+const goodbyeTime = 500
+
 const ignore = () => {}
 
 /** The connections of a pool that stays the caller's, or of one that is opened here for a URL. */
-export class Connections {
-  readonly #pool: MysqlPromisePool
-  readonly #opened: Pool | undefined
-  readonly #running = new Set<Promise<unknown>>()
-  #closing: Promise<void> | undefined
+export class MysqlConnections {
+  readonly #opened: OwnPool | undefined
+  readonly #connections: IdleConnections<MysqlConnection>
 
   constructor(given: MysqlPool | undefined, url: string) {
     this.#opened = given === undefined ? openPool(url) : undefined
-    const pool: MysqlPool = given ?? (this.#opened as Pool)
-    this.#pool = 'promise' in pool ? pool.promise() : pool
-  }
-
-  /** Gives a connection to `work`. As soon as the signal aborts, the call ends with its reason and so does the connection. */
-  async use<T>(signal: AbortSignal | undefined, work: (connection: MysqlConnection) => Promise<T>): Promise<T> {
-    signal?.throwIfAborted()
-    if (this.#closing && this.#opened) throw new Error('the mysql store is closed')
-    const running = this.#use(signal, work)
-    this.#running.add(running)
-    try {
-      return await running
-    } finally {
-      this.#running.delete(running)
-    }
-  }
-
-  close(): Promise<void> {
-    this.#closing ??= this.#opened ? this.#end(this.#opened) : Promise.resolve()
-    return this.#closing
-  }
-
-  async #use<T>(signal: AbortSignal | undefined, work: (connection: MysqlConnection) => Promise<T>): Promise<T> {
-    const connection = await this.#connect(signal)
-    let timer: NodeJS.Timeout | undefined
-    const late = new Promise<never>((_, reject) => {
-      const expire = () => reject(new Error(`mysql gave no answer within ${callTimeout} ms`))
-      if (this.#opened) timer = setTimeout(expire, callTimeout)
+    const pool: MysqlPool = given ?? (this.#opened as OwnPool).pool
+    const promising = 'promise' in pool ? pool.promise() : pool
+    this.#connections = new IdleConnections<MysqlConnection>({
+      store: 'mysql',
+      callTimeout: this.#opened && callTimeout,
+      connect: () => promising.getConnection(),
+      identityOf: innerOf,
+      release: connection => connection.release(),
+      destroy,
     })
-    let result: T
-    try {
-      result = await untilAborted(signal, () => Promise.race([work(connection), late]))
-    } catch (error) {
-      // What it is still doing is unknown, so that nobody else can use it.
-      destroy(connection)
-      throw error
-    } finally {
-      clearTimeout(timer)
-    }
-    connection.release()
-    return result
   }
 
-  async #connect(signal: AbortSignal | undefined): Promise<MysqlConnection> {
-    const connecting = this.#pool.getConnection()
-    try {
-      return await untilAborted(signal, () => connecting)
-    } catch (error) {
-      // A pool cannot be told that nobody waits any more: what it gives out later goes back.
-      connecting.then(connection => connection.release(), ignore)
-      throw error
-    }
+  /** `work` may be done twice, if the first connection turns out to be dead. */
+  use<T>(signal: AbortSignal | undefined, work: (connection: MysqlConnection) => Promise<T>): Promise<T> {
+    return this.#connections.use(signal, work)
   }
 
-  async #end(pool: Pool): Promise<void> {
-    await Promise.allSettled(this.#running)
-    // A connection that is lost rather than ended is released as well.
-    await pool.promise().end().catch(ignore)
+  /** Ends the pool, if it was opened here. No call may be under way. */
+  async close(): Promise<void> {
+    await this.#opened?.end()
   }
 }
 
 interface WithSocket {
-  readonly stream?: { destroy(): void; unref(): void }
+  readonly stream?: { destroy(): void; unref(): void; once(event: 'close', listener: () => void): void }
 }
 
+/** The promise pool wraps a connection anew each time. */
+const innerOf = (connection: object): object & WithSocket =>
+  (connection as { connection?: object }).connection ?? connection
+
 /** mysql2 itself only says goodbye, which leaves the socket open where nobody answers. */
-function destroy(connection: MysqlConnection & { connection?: WithSocket }): void {
+function destroy(connection: { destroy(): void }): void {
   connection.destroy()
-  connection.connection?.stream?.destroy()
+  innerOf(connection).stream?.destroy()
+}
+
+interface OwnPool {
+  readonly pool: Pool
+  end(): Promise<void>
 }
 
 /** A pool that connects when it is first used. */
-function openPool(url: string): Pool {
-  const pool = createPool({ uri: url, connectTimeout: 5_000 })
+function openPool(url: string): OwnPool {
+  const own = { connectTimeout: 5_000, keepAliveInitialDelay: 10_000 }
+  // The driver would prefer these to what the URL says.
+  const asked = new URL(url).searchParams
+  const pool = createPool({
+    uri: url,
+    ...Object.fromEntries(Object.entries(own).filter(([name]) => !asked.has(name))),
+    // Its own timer for idle connections would keep the process alive.
+    maxIdle: Number.MAX_SAFE_INTEGER,
+  })
+  const open = new Set<{ destroy(): void }>()
   pool.on('connection', connection => {
     // Failures reach whoever called; a second error event without a listener would end the process.
     connection.on('error', ignore)
+    const { stream } = connection as WithSocket
     // An idle connection does not keep the process alive. A call does, by its timer.
-    ;(connection as WithSocket).stream?.unref()
+    stream?.unref()
+    open.add(connection)
+    stream?.once('close', () => open.delete(connection))
   })
-  return pool
+  endIdle(pool)
+  return {
+    pool,
+    async end() {
+      // The goodbye of a forgotten connection is never answered.
+      await answerWithin('mysql', goodbyeTime, pool.promise().end()).catch(ignore)
+      for (const connection of open) destroy(connection)
+    },
+  }
+}
+
+/** Ends connections that nobody has used for `idleTime`. */
+function endIdle(pool: Pool): void {
+  // In the order in which they became idle.
+  const idleSince = new Map<{ destroy(): void }, number>()
+  let timer: NodeJS.Timeout | undefined
+
+  function wait(milliseconds: number): void {
+    timer = setTimeout(end, milliseconds).unref()
+  }
+
+  function end(): void {
+    timer = undefined
+    for (const [connection, since] of idleSince) {
+      const left = since + idleTime - elapsed()
+      if (left > 0) {
+        wait(left)
+        return
+      }
+      idleSince.delete(connection)
+      destroy(connection)
+    }
+  }
+
+  pool.on('acquire', connection => idleSince.delete(connection))
+  pool.on('release', connection => {
+    idleSince.set(connection, elapsed())
+    if (timer === undefined) wait(idleTime)
+  })
 }

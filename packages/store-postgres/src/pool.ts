@@ -1,4 +1,4 @@
-import { untilAborted } from 'koa-session-core/store'
+import { IdleConnections } from 'koa-session-core/store'
 import pg from 'pg'
 
 /** What the store needs of a pool: pg's `Pool` has it. */
@@ -24,68 +24,48 @@ const ignore = () => {}
 
 /** The clients of a pool that stays the caller's, or of one that is opened here for a URL. */
 export class Clients {
-  readonly #pool: PostgresPool
   readonly #opened: pg.Pool | undefined
-  readonly #running = new Set<Promise<unknown>>()
-  #closing: Promise<void> | undefined
+  readonly #clients: IdleConnections<PostgresClient>
 
   constructor(given: PostgresPool | undefined, url: string) {
     this.#opened = given === undefined ? openPool(url) : undefined
-    this.#pool = given ?? (this.#opened as pg.Pool)
+    const pool = given ?? (this.#opened as pg.Pool)
+    this.#clients = new IdleConnections<PostgresClient>({
+      store: 'postgres',
+      async connect() {
+        const client = await pool.connect()
+        // When the connection is lost, a client tells whoever waits and emits the same: without a listener it would end
+        // the process.
+        client.on('error', ignore)
+        return client
+      },
+      release(client) {
+        client.off('error', ignore)
+        client.release()
+      },
+      destroy,
+    })
   }
 
-  /** Gives a client to `work`. As soon as the signal aborts, the call ends with its reason and so does the connection. */
-  async use<T>(signal: AbortSignal | undefined, work: (client: PostgresClient) => Promise<T>): Promise<T> {
-    signal?.throwIfAborted()
-    if (this.#closing && this.#opened) throw new Error('the postgres store is closed')
-    const running = this.#use(signal, work)
-    this.#running.add(running)
-    try {
-      return await running
-    } finally {
-      this.#running.delete(running)
-    }
+  /** `work` may be done twice, if the first client turns out to be dead. */
+  use<T>(signal: AbortSignal | undefined, work: (client: PostgresClient) => Promise<T>): Promise<T> {
+    return this.#clients.use(signal, work)
   }
 
-  close(): Promise<void> {
-    this.#closing ??= this.#opened ? this.#end(this.#opened) : Promise.resolve()
-    return this.#closing
+  /** Ends the pool, if it was opened here. No call may be under way: a pool forgets those who wait for a client. */
+  async close(): Promise<void> {
+    await this.#opened?.end()
   }
+}
 
-  async #use<T>(signal: AbortSignal | undefined, work: (client: PostgresClient) => Promise<T>): Promise<T> {
-    const client = await this.#connect(signal)
-    // When the connection is lost, a client tells whoever waits and emits the same: without a listener it would end the
-    // process.
-    client.on('error', ignore)
-    let result: T
-    try {
-      result = await untilAborted(signal, () => work(client))
-    } catch (error) {
-      // What it is still doing is unknown, so that nobody else can use it.
-      client.release(true)
-      throw error
-    }
-    client.off('error', ignore)
-    client.release()
-    return result
-  }
+interface WithSocket {
+  readonly connection?: { readonly stream?: { destroy(): void } }
+}
 
-  async #connect(signal: AbortSignal | undefined): Promise<PostgresClient> {
-    const connecting = this.#pool.connect()
-    try {
-      return await untilAborted(signal, () => connecting)
-    } catch (error) {
-      // A pool cannot be told that nobody waits any more: what it gives out later goes back.
-      connecting.then(client => client.release(), ignore)
-      throw error
-    }
-  }
-
-  async #end(pool: pg.Pool): Promise<void> {
-    // A pool that is ended forgets those who wait for a client.
-    await Promise.allSettled(this.#running)
-    await pool.end()
-  }
+/** pg says goodbye first and gives nobody the place of a client while that is not answered. */
+function destroy(client: PostgresClient & WithSocket): void {
+  client.connection?.stream?.destroy()
+  client.release(true)
 }
 
 /** A pool that connects when it is first used. */
@@ -95,6 +75,7 @@ function openPool(url: string): pg.Pool {
     connectionTimeoutMillis: 5_000,
     query_timeout: 10_000,
     keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
     allowExitOnIdle: true,
   })
   // Failures reach whoever called; without a listener an idle disconnect would end the process.

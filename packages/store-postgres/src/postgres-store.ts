@@ -1,4 +1,5 @@
 import type { EnumerableStore, SweepableStore } from 'koa-session-core'
+import { closable } from 'koa-session-core/store'
 import { Executor } from './executor.js'
 import { checkedOptions, type PostgresStoreOptions } from './options.js'
 import { Clients } from './pool.js'
@@ -23,7 +24,7 @@ export function postgresStore(options: PostgresStoreOptions): SweepableStore & E
   const creation = createTable ? postgresSchema(schema === undefined ? { table } : { table, schema }) : undefined
   const executor = new Executor(clients, creation)
 
-  return {
+  return closable({
     name: 'postgres',
 
     async read(key, { signal } = {}) {
@@ -79,5 +80,5 @@ export function postgresStore(options: PostgresStoreOptions): SweepableStore & E
     },
 
     close: () => clients.close(),
-  }
+  })
 }

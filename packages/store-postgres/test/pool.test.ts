@@ -150,11 +150,11 @@ test('close waits for calls under way, also those that wait for a connection, an
   await t.throwsAsync(store.read(key), { message: 'the postgres store is closed' })
 })
 
-test('closing a store on a pool of the caller leaves the pool, and even the store, as they were', async t => {
-  const { pool, store, key, record } = await stage(t)
+test('closing a store on a pool of the caller leaves the pool as it was, and ends the store', async t => {
+  const { pool, table, store, key, record } = await stage(t)
   await store.close()
-  t.deepEqual(await store.read(key), record)
-  t.false(pool.ending)
+  await t.throwsAsync(store.read(key), { message: 'the postgres store is closed' })
+  t.deepEqual(await postgresStore({ pool, table }).read(key), record)
 })
 
 test('on a connection of the store a call ends by itself when there is no signal and no answer', async t => {

@@ -1,5 +1,6 @@
-import { setImmediate } from 'node:timers/promises'
+import { clearTimeout, setTimeout } from 'node:timers'
 import { Redis } from 'ioredis'
+import { elapsed, IdleConnections, OpenCalls } from 'koa-session-core/store'
 
 /** What the store needs of a client: ioredis' `Redis` (also with Sentinels) and its `Cluster` have it. */
 export interface RedisClient {
@@ -9,6 +10,9 @@ export interface RedisClient {
   readonly options?: { readonly keyPrefix?: string | undefined }
 }
 
+/** How long a connection of our own may be idle, in milliseconds: less than firewalls and servers allow. */
+const idleTime = 30_000
+
 const ignore = () => {}
 
 /**
@@ -17,45 +21,71 @@ const ignore = () => {}
  */
 export class OwnClient implements RedisClient {
   readonly #client: Redis
-  readonly #running = new Set<Promise<unknown>>()
-  #isClosed = false
-  #closing: Promise<void> | undefined
+  readonly #calls = new OpenCalls('redis')
+  #running = 0
+  #answeredAt = Number.POSITIVE_INFINITY
+  /** Ends the connection: soon, if an idle one gives no answer, or when it has been idle for too long. */
+  #timer: NodeJS.Timeout | undefined
 
   constructor(url: string) {
     this.#client = new Redis(url, {
       lazyConnect: true,
       connectTimeout: 2_000,
+      keepAlive: 10_000,
       // A server that takes commands and never answers: the connection is given up, and the next attempt finds out
       // whether it is back.
       socketTimeout: 2_000,
       // Also bounds the time a command waits for a connection.
       commandTimeout: 5_000,
       maxRetriesPerRequest: 1,
-      retryStrategy: attempt => (this.#running.size > 0 ? Math.min(attempt * 50, 500) : null),
+      retryStrategy: attempt => (this.#running > 0 ? Math.min(attempt * 50, 500) : null),
       // The master became a replica behind its name: the next connection leads to the new one.
       reconnectOnError: error => (error.message.includes('READONLY') ? 2 : false),
     })
     // Failures reach whoever called; without a listener an idle disconnect would be printed.
     this.#client.on('error', ignore)
-    this.#client.on('connect', () => this.#running.size > 0 || this.#client.stream.unref())
+    this.#client.on('connect', () => this.#running > 0 || this.#client.stream.unref())
+    this.#client.on('close', () => {
+      clearTimeout(this.#timer)
+      this.#answeredAt = Number.POSITIVE_INFINITY
+    })
   }
 
-  async call(command: string, ...args: (string | number)[]): Promise<unknown> {
-    if (this.#isClosed) throw new Error('the redis store is closed')
-    const running = this.#call(command, ...args)
-    this.#running.add(running)
-    this.#client.stream?.ref()
-    try {
-      return await running
-    } finally {
-      this.#running.delete(running)
-      if (this.#running.size === 0) this.#client.stream?.unref()
-    }
+  call(command: string, ...args: (string | number)[]): Promise<unknown> {
+    return this.#calls.run(async () => {
+      if (this.#running++ === 0) this.#begin()
+      try {
+        const answer = await this.#call(command, ...args)
+        this.#answeredAt = elapsed()
+        return answer
+      } finally {
+        clearTimeout(this.#timer)
+        if (--this.#running === 0) this.#rest()
+      }
+    })
   }
 
+  /** Waits for commands under way, also those that nobody else waits for. */
   close(): Promise<void> {
-    this.#closing ??= this.#end()
-    return this.#closing
+    return this.#calls.close(async () => {
+      clearTimeout(this.#timer)
+      this.#client.disconnect()
+      this.#client.stream?.destroy()
+    })
+  }
+
+  #begin(): void {
+    clearTimeout(this.#timer)
+    this.#client.stream?.ref()
+    if (elapsed() - this.#answeredAt < IdleConnections.silence) return
+    // A firewall may have forgotten it. The driver sends what was not answered over the next one.
+    this.#timer = setTimeout(() => this.#client.stream?.destroy(), IdleConnections.patience)
+  }
+
+  #rest(): void {
+    this.#client.stream?.unref()
+    // Nothing is under way, so the driver does not reconnect.
+    this.#timer = setTimeout(() => this.#client.stream?.destroy(), idleTime).unref()
   }
 
   async #call(command: string, ...args: (string | number)[]): Promise<unknown> {
@@ -67,12 +97,5 @@ export class OwnClient implements RedisClient {
       if ((error as Partial<Error> | null)?.name !== 'MaxRetriesPerRequestError') throw error
       return this.#client.call(command, ...args)
     }
-  }
-
-  async #end(): Promise<void> {
-    // Calls under way may have a second step to go.
-    for (; this.#running.size > 0; await setImmediate()) await Promise.allSettled(this.#running)
-    this.#isClosed = true
-    this.#client.disconnect()
   }
 }

@@ -1,5 +1,5 @@
 import type { EnumerableStore } from 'koa-session-core'
-import { untilAborted } from 'koa-session-core/store'
+import { closable, untilAborted } from 'koa-session-core/store'
 import { OwnClient, type RedisClient } from './client.js'
 import { checkedOptions, type RedisStoreOptions } from './options.js'
 import { scanKeys } from './scan.js'
@@ -33,7 +33,7 @@ export function redisStore(options: RedisStoreOptions): EnumerableStore {
     return answer
   }
 
-  return {
+  return closable({
     name: 'redis',
 
     async read(key, { signal } = {}) {
@@ -100,7 +100,7 @@ export function redisStore(options: RedisStoreOptions): EnumerableStore {
     async close() {
       await opened?.close()
     },
-  }
+  })
 
   /** What judgeRecord says of each. */
   async function judge(listed: readonly Listed[], subject: string | undefined): Promise<number[]> {

@@ -134,7 +134,7 @@ test('a client handed in stays open', async t => {
   const { client, store } = await stage(t)
   await store.close()
   t.is(await client.ping(), 'PONG')
-  t.is(await store.read(newKey()), undefined)
+  await t.throwsAsync(store.read(newKey()), { message: 'the redis store is closed' })
 })
 
 test('a client whose errors are of another realm, as in the sandbox of a test runner, is answered all the same', async t => {

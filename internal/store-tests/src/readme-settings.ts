@@ -1,0 +1,15 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { runInNewContext } from 'node:vm'
+
+/**
+ * The settings that a README passes to `call`, such as `createPool`, with an address of ours in place of `process.env.…`.
+ * What is tested is what is written there.
+ */
+export function readmeSettings<T>(readme: URL, call: string, url: string): T {
+  const text = readFileSync(readme, 'utf8')
+  const [, args] = new RegExp(`${call.replace('.', '\\.')}\\(([^;]*?\\n\\})\\)\\n`).exec(text) ?? []
+  assert.ok(args, `${readme.pathname} has no settings for ${call}`)
+  const env = new Proxy({}, { get: () => url })
+  return structuredClone(runInNewContext(`[${args}]`, { process: { env } })) as T
+}

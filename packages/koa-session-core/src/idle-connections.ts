@@ -1,0 +1,107 @@
+import { untilAborted } from './until-aborted.js'
+import { clearTimeout, elapsed, setTimeout } from './waiting.js'
+
+/** A pool of connections, each of which does one thing at a time. */
+export interface Connections<C extends object> {
+  /** For messages. */
+  readonly store: string
+  /** How long an answer may take, in milliseconds. @default as long as it takes */
+  readonly callTimeout?: number | undefined
+  connect(): Promise<C>
+  /** What stays the same while the pool gives out a connection again and again. @default the connection */
+  identityOf?(connection: C): object
+  release(connection: C): void
+  /** Ends a connection at once, without a goodbye: nobody may be there to answer it. */
+  destroy(connection: C): void
+}
+
+const ignore = () => {}
+
+/**
+ * Connections that a firewall may have forgotten. It drops what they send and tells neither side, and it does so to all
+ * that were idle: the first one found dead costs a wait, and the others are not waited for.
+ */
+export class IdleConnections<C extends object> {
+  /** After so many milliseconds without an answer a connection is idle. Those of a busy process never are. */
+  static readonly silence = 50
+
+  /** How long an idle connection has to answer, in milliseconds. */
+  static readonly patience = 1_000
+
+  readonly #pool: Connections<C>
+  readonly #answeredAt = new WeakMap<object, number>()
+  /** Those that have not answered since are not worth a try. */
+  #doubtedAt = Number.NEGATIVE_INFINITY
+
+  constructor(pool: Connections<C>) {
+    this.#pool = pool
+  }
+
+  /**
+   * Gives a connection to `work`, which must be good for doing twice: it begins anew on another one when a firewall has
+   * forgotten the first. As soon as the signal aborts, the call ends with its reason and so does the connection.
+   */
+  async use<T>(signal: AbortSignal | undefined, work: (connection: C) => Promise<T>): Promise<T> {
+    const { store, callTimeout, identityOf } = this.#pool
+    signal?.throwIfAborted()
+    for (;;) {
+      const connection = await this.#connect(signal)
+      const identity = identityOf ? identityOf(connection) : connection
+      const askedAt = elapsed()
+      const answeredAt = this.#answeredAt.get(identity) ?? askedAt
+      if (answeredAt < this.#doubtedAt) {
+        this.#pool.destroy(connection)
+        continue
+      }
+      const isIdle = askedAt - answeredAt >= IdleConnections.silence
+      const bound = isIdle ? IdleConnections.patience : callTimeout
+      try {
+        const result = await untilAborted(signal, () => answerWithin(store, bound, work(connection)))
+        this.#answeredAt.set(identity, elapsed())
+        this.#pool.release(connection)
+        return result
+      } catch (error) {
+        // What it is still doing is unknown, so that nobody else can use it.
+        this.#pool.destroy(connection)
+        if (!isIdle || !isForgotten(error)) throw error
+        this.#doubtedAt = Math.max(this.#doubtedAt, askedAt)
+      }
+    }
+  }
+
+  async #connect(signal: AbortSignal | undefined): Promise<C> {
+    const connecting = this.#pool.connect()
+    try {
+      return await untilAborted(signal, () => connecting)
+    } catch (error) {
+      // A pool cannot be told that nobody waits any more: what it gives out later goes back.
+      connecting.then(connection => this.#pool.release(connection), ignore)
+      throw error
+    }
+  }
+}
+
+/** The server said nothing in time. */
+export class NoAnswerError extends Error {
+  constructor(store: string, milliseconds: number) {
+    super(`${store} gave no answer within ${milliseconds} ms`)
+  }
+}
+
+/** `answer`, or a NoAnswerError after so many milliseconds. */
+export async function answerWithin<T>(store: string, bound: number | undefined, answer: Promise<T>): Promise<T> {
+  if (bound === undefined) return answer
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new NoAnswerError(store, bound)), bound)
+  })
+  try {
+    return await Promise.race([answer, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** Whether that is how a connection ends which a firewall has forgotten: it is silent, or it is reset at once. */
+const isForgotten = (error: unknown): boolean =>
+  error instanceof NoAnswerError || ['ECONNRESET', 'EPIPE'].includes(Object(error).code)
