@@ -40,7 +40,7 @@ test('A cookie is sent when maxAge changed, with Max-Age beside Expires', async 
   })
   const after = Date.now()
   const [, age = '', expires = ''] = /; Max-Age=(\d+); Expires=([^;]+ GMT)/.exec(`${answer.cookies}`) ?? []
-  t.is(age, '90')
+  t.regex(age, /^(89|90)$/)
   // A date in a header has no milliseconds.
   t.true(Date.parse(expires) > before + 89_000 && Date.parse(expires) <= after + 90_000, expires)
   const back = await browser.visit(({ session }) => {
