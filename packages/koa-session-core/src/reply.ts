@@ -30,8 +30,12 @@ export class Reply implements HeadersListener {
   #had: Delivery | 'unknown' | null
   /** What the transport wrote last. */
   #written: Lines | undefined
+  /** `Cache-Control` as it was before it became `no-store`. */
+  #cacheControl: { readonly before: string[] } | undefined
   #opened = false
   #listens = false
+  /** Runs if the app writes the headers before the session is finished. */
+  #early: (() => void) | undefined
 
   constructor(ctx: Context, transport: IdTransport, secure: boolean, presented: boolean) {
     this.#ctx = ctx
@@ -94,15 +98,34 @@ export class Reply implements HeadersListener {
     this.#takeBack()
     this.#written = undefined
     this.#client = this.#had
+    const { res } = this.#ctx
+    const { before } = this.#cacheControl ?? {}
+    this.#cacheControl = undefined
+    if (!before || res.getHeader('Cache-Control') !== 'no-store') return
+    if (before.length > 0) res.setHeader('Cache-Control', before)
+    else res.removeHeader('Cache-Control')
   }
 
   /** The handler has ended, and so has the commit. */
   finish(): void {
+    this.#early = undefined
     if (this.open) this.#put()
   }
 
+  /** Run `early` if the app writes the headers before the session is finished. */
+  ifEarly(early: () => void): void {
+    this.#early = early
+    this.#listen()
+  }
+
   beforeHeaders(): void {
+    this.#early?.()
     this.#put()
+  }
+
+  /** Whether the client has this id, or the response tells it. */
+  tells(id: string): boolean {
+    return typeof this.#client === 'object' && this.#client?.id === id
   }
 
   /** Run `last` when the response is out, or given up. */
@@ -154,7 +177,10 @@ export class Reply implements HeadersListener {
   /** A shared cache must not hand one person's id to another; what the app decided already stands. */
   #forbidCaching(): void {
     const { res } = this.#ctx
-    if (!isKeptFromCaches(lines(res.getHeader('Cache-Control')).join())) res.setHeader('Cache-Control', 'no-store')
+    const before = lines(res.getHeader('Cache-Control'))
+    if (isKeptFromCaches(before.join())) return
+    this.#cacheControl ??= { before }
+    res.setHeader('Cache-Control', 'no-store')
   }
 }
 

@@ -60,6 +60,7 @@ const longestPause = 100
 export class StoredSessions {
   readonly #store: GuardedStore
   readonly #queues = new Map<string, Job[]>()
+  readonly #watchers = new Map<string, Set<() => void>>()
 
   constructor(store: GuardedStore) {
     this.#store = store
@@ -68,6 +69,15 @@ export class StoredSessions {
   /** Whether a change of `key` is under way in this process. */
   busy(key: string): boolean {
     return this.#queues.has(key)
+  }
+
+  /** Call `over` when this process ends the session under `key` or gives it another id. Returns what stops that. */
+  watch(key: string, over: () => void): () => void {
+    const watchers = this.#watchers.get(key) ?? new Set()
+    this.#watchers.set(key, watchers.add(over))
+    return () => {
+      if (watchers.delete(over) && watchers.size === 0) this.#watchers.delete(key)
+    }
   }
 
   /**
@@ -141,6 +151,7 @@ export class StoredSessions {
         const { record } = last.attempt
         if (await this.write(record, state?.record.version ?? null, latest(jobs), () => doubt(jobs))) {
           nextTurn()
+          if (!isLive(record)) for (const over of this.#watchers.get(key) ?? []) over()
           state = record.record.expiresAt <= Date.now() ? null : record
           for (const job of jobs) job.finish(queue, state)
           return state

@@ -14,7 +14,7 @@ import { adviceOn, type Restriction } from './restriction.js'
 import type { Runtime } from './runtime.js'
 import { assign, SessionBag, type SessionCallback, type SessionData } from './session.js'
 import { turn } from './turn.js'
-import { setImmediate } from './waiting.js'
+import { elapsed, setImmediate } from './waiting.js'
 
 /** What a request of Koa brings along. */
 interface Response {
@@ -48,6 +48,7 @@ export class Visit {
   #isSuperseded = false
   /** The session was not used for a while, and its times move when the handler has ended. */
   #isDue = false
+  #stopWatching: (() => void) | undefined
   /** Whether the store failed to tell if the session still lives. */
   #isUnproven = false
   /** Whether `regenerate` did, and nothing after it. */
@@ -212,6 +213,7 @@ export class Visit {
       await this.#endings?.carryOutAll(deadline)
       const saved = await commit(this.runtime, entry, { ...how, deadline })
       this.#deliver()
+      if (this.#isUndelivered(entry)) await this.#endUndelivered(entry, deadline)
       return saved
     }, callback)
   }
@@ -289,11 +291,28 @@ export class Visit {
     for (const judge of this.#unheard) judge()
     this.#deliver()
     this.#reply?.finish()
+    this.#stopWatching?.()
+    if (this.#isUndelivered(this.entry)) {
+      failure = await this.#endUndelivered(this.entry, deadline).catch(error => failure ?? error)
+    }
     if (isSessionError(failure) && failure.code === 'ERR_SESSION_HEADERS_SENT') {
       this.report(failure)
       return undefined
     }
     return failure
+  }
+
+  /** Whether the headers left while the new id of `entry` was being stored. */
+  #isUndelivered(entry: Entry): boolean {
+    return entry.known !== null && !entry.lost && this.#reply?.tells(entry.id) === false && !this.deliverable
+  }
+
+  /** Nobody can use such a session, and nobody could end it. Always rejects. */
+  async #endUndelivered(entry: Entry, deadline: Deadline): Promise<void> {
+    const { key, known } = entry
+    await this.runtime.sessions.end(key, known, deadline)
+    entry.lost = { key, state: null }
+    this.assertDeliverable()
   }
 
   /** A read that failed is reported even if the handler did not need it. */
@@ -312,7 +331,7 @@ export class Visit {
     if (Math.abs(now - record.seenAt) <= interval && record.expiresAt <= expiresAt + interval) return
     const { entry } = this
     if (createdAt > now + interval) entry.isMisdated = true
-    else if (maxAge !== 'session') this.#isDue = true
+    else if (maxAge !== 'session') this.#renewLater(key)
     else {
       const times = { seenAt: now, expiresAt }
       const moved = (done: boolean) => {
@@ -322,6 +341,29 @@ export class Visit {
       }
       this.#touching = store.touch(key, times, record.version).then(moved, error => this.report(error))
     }
+  }
+
+  /**
+   * The times of a persistent session move at the end, and its cookie with them. If the app writes the response itself before
+   * that, the cookie is renewed by what is known then: the store had the session a moment ago, and nothing in this process
+   * has ended it or changed its id since.
+   */
+  #renewLater(key: string): void {
+    this.#isDue = true
+    const readAt = elapsed()
+    let isOver = false
+    this.#stopWatching = this.runtime.sessions.watch(key, () => {
+      isOver = true
+    })
+    this.#reply?.ifEarly(() => {
+      const { entry, restriction, runtime } = this
+      const { known } = entry
+      if (isOver || !known || entry.lost || entry.key !== key || restriction === 'outside') return
+      if (elapsed() - readAt > certainFor && entry.provenIn !== turn()) return
+      const { createdAt, maxAge } = known
+      const expiresAt = expiry(runtime.options, Date.now(), createdAt, maxAge)
+      this.#reply?.deliver({ id: entry.id, maxAge, expiresAt })
+    })
   }
 
   /**
@@ -366,6 +408,9 @@ export class Visit {
     else reply.withdraw()
   }
 }
+
+/** For how many milliseconds a session that was read is taken to live, where nothing can be asked. */
+const certainFor = 3_000
 
 function unsaved(): Error {
   const what = 'ctx.flash() or ctx.session = ... came after the session was committed, and nothing saved it'
