@@ -17,16 +17,27 @@ export class Executor {
     this.#creation = creation
   }
 
-  /** The rows a SELECT gives. */
-  async rows(signal: AbortSignal | undefined, sql: string, values: MysqlValue[]): Promise<unknown[]> {
-    const result = await this.#connections.use(signal, connection => this.#run(connection, sql, values))
-    return result as unknown[]
+  /** The rows of one of our SELECTs, which tell the connection's `autocommit`. */
+  rows(signal: AbortSignal | undefined, sql: string, values: MysqlValue[]): Promise<unknown[]> {
+    return this.#connections.use(signal, async connection => {
+      let rows = (await this.#run(connection, sql, values)) as StatusRow[]
+      if (rows[0] && Number(rows[0].autocommit) === 0) {
+        // It may have shown an old snapshot, in which the connection was before it came here.
+        await execute(connection, 'COMMIT', [])
+        rows = (await this.#run(connection, sql, values)) as StatusRow[]
+        await execute(connection, 'COMMIT', [])
+      }
+      return rows.filter(({ isFound }) => isFound !== null)
+    })
   }
 
   /** How many rows a statement found to change, also where they already were so; none where the key is taken. */
-  async change(signal: AbortSignal | undefined, sql: string, values: MysqlValue[]): Promise<number> {
-    const result = await this.#connections.use(signal, connection => this.#run(connection, sql, values))
-    return (result as { affectedRows: number }).affectedRows
+  change(signal: AbortSignal | undefined, sql: string, values: MysqlValue[]): Promise<number> {
+    return this.#connections.use(signal, async connection => {
+      const { affectedRows, serverStatus } = (await this.#run(connection, sql, values)) as Changed
+      if (!isCommitted(serverStatus)) await execute(connection, 'COMMIT', [])
+      return affectedRows
+    })
   }
 
   async #run(connection: MysqlConnection, sql: string, values: MysqlValue[]): Promise<unknown> {
@@ -37,15 +48,18 @@ export class Executor {
       } catch (error) {
         // With each of these codes nothing was done.
         switch ((error as { errno?: unknown } | undefined)?.errno) {
-          // Duplicate key: the condition does not hold, which is no failure.
+          // Duplicate key: the condition does not hold, which is no failure. The status is unknown, and so may be a lock.
           case 1062:
-            return { affectedRows: 0 }
+            return { affectedRows: 0, serverStatus: 0 } satisfies Changed
           // There is no such table.
           case 1146:
             if (this.#creation === undefined || isCreated) throw error
             await execute(connection, this.#creation, [])
             isCreated = true
             continue
+          // No such column.
+          case 1054:
+            throw foreignTable(error as Error)
           // A deadlock, a wait for a lock that took too long, or a row changed meanwhile.
           case 1213:
           case 1205:
@@ -60,6 +74,25 @@ export class Executor {
     }
   }
 }
+
+/** Each of our statements names columns that a table of another program lacks, so it has done nothing there. */
+function foreignTable(error: Error & { code?: string }): Error {
+  const message = `the table has not the columns of a session (${error.message}): it belongs to another program; give another name by the option table`
+  return Object.assign(new Error(message), { code: error.code })
+}
+
+interface StatusRow {
+  readonly autocommit: unknown
+  readonly isFound: unknown
+}
+
+interface Changed {
+  readonly affectedRows: number
+  readonly serverStatus?: number
+}
+
+/** Whether the server says that it commits by itself, and that no transaction is open. */
+const isCommitted = (status = 2): boolean => (status & 3) === 2
 
 /** A pool may have its own ideas of what a row looks like; they do not matter here. */
 const form = {

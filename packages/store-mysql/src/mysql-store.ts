@@ -40,16 +40,21 @@ export function mysqlStore(options: MysqlStoreOptions): SweepableStore & Enumera
       const row = [encoded(data), expiresAt, seenAt, version, subject ?? null, key]
       for (;;) {
         const now = Date.now()
+        const isEnd = expiresAt <= now
         // Not with ON DUPLICATE KEY UPDATE, nor by deleting first: racing creators would deadlock.
         const changed =
           expected === null
-            ? (await executor.change(signal, sql.insert, row)) ||
-              (await executor.change(signal, sql.replaceExpired, [...row, now]))
-            : await executor.change(signal, sql.replace, [...row, now, expected])
+            ? !isEnd &&
+              ((await executor.change(signal, sql.insert, row)) ||
+                (await executor.change(signal, sql.replaceExpired, [...row, now])))
+            : isEnd
+              ? await executor.change(signal, sql.end, [key, now, expected])
+              : await executor.change(signal, sql.replace, [...row, now, expected])
         if (changed === 1) return true
         const [stored] = (await executor.rows(signal, sql.version, [key, now])) as Row[]
         if (stored?.version === version) return true
         if (stored || expected !== null) return false
+        if (isEnd) return true
         // What kept the key from being new has gone meanwhile.
       }
     },

@@ -7,6 +7,18 @@ export const sweepBatch = 500
 /** Keys that `keys` reads with one statement. */
 export const keysBatch = 1_000
 
+/** All of them: a statement that names every column fails on a table of another program, and so changes nothing there. */
+const allColumns =
+  'data IS NOT NULL AND seen_at IS NOT NULL AND version IS NOT NULL AND (subject IS NULL OR subject IS NOT NULL)'
+
+/**
+ * The rows of a SELECT with `isFound`, or one without, and in any case with the connection's `autocommit`: mysql2 does not
+ * tell the status that comes with rows.
+ */
+const withStatus = (columns: string, rest: string): string => `
+SELECT @@autocommit AS autocommit, found.* FROM (SELECT 1) AS one LEFT JOIN
+(SELECT 1 AS isFound, ${columns} ${rest}) AS found ON TRUE`
+
 /*
  * Each is one atomic step, in a transaction of its own, and takes the caller's clock; none asks for the server's.
  *
@@ -14,9 +26,7 @@ export const keysBatch = 1_000
  */
 export const statements = (table: string) => ({
   /** key, now */
-  read: `
-SELECT data, expires_at, seen_at, version, subject FROM ${table}
-WHERE \`key\` = ? AND expires_at > ?`,
+  read: withStatus('data, expires_at, seen_at, version, subject', `FROM ${table} WHERE \`key\` = ? AND expires_at > ?`),
 
   /** data, expiresAt, seenAt, version, subject, key */
   insert: `
@@ -33,8 +43,11 @@ UPDATE ${table} SET data = ?, expires_at = ?, seen_at = ?, version = ?, subject 
 WHERE \`key\` = ? AND expires_at > ? AND CAST(version AS BINARY) = ?`,
 
   /** key, now */
-  version: `
-SELECT version FROM ${table} WHERE \`key\` = ? AND expires_at > ?`,
+  version: withStatus('version', `FROM ${table} WHERE \`key\` = ? AND expires_at > ?`),
+
+  /** key, now, expected. Needs no room, unlike a replacement. */
+  end: `
+DELETE FROM ${table} WHERE \`key\` = ? AND expires_at > ? AND CAST(version AS BINARY) = ?`,
 
   /** expiresAt, seenAt, key, now, expected */
   touch: `
@@ -47,13 +60,17 @@ DELETE FROM ${table} WHERE \`key\` = ?`,
 
   /** the latest expiry */
   sweep: `
-DELETE FROM ${table} WHERE expires_at <= ? ORDER BY expires_at LIMIT ${sweepBatch}`,
+DELETE FROM ${table} WHERE expires_at <= ? AND ${allColumns} ORDER BY expires_at LIMIT ${sweepBatch}`,
 
   /** the key before, now */
-  keys: `
-SELECT \`key\` FROM ${table} WHERE \`key\` > ? AND expires_at > ? ORDER BY \`key\` LIMIT ${keysBatch}`,
+  keys: withStatus(
+    '`key`',
+    `FROM ${table} WHERE \`key\` > ? AND expires_at > ? AND ${allColumns} ORDER BY \`key\` LIMIT ${keysBatch}`,
+  ),
 
   /** the key before, now, subject */
-  keysOfSubject: `
-SELECT \`key\` FROM ${table} WHERE \`key\` > ? AND expires_at > ? AND subject = ? ORDER BY \`key\` LIMIT ${keysBatch}`,
+  keysOfSubject: withStatus(
+    '`key`',
+    `FROM ${table} WHERE \`key\` > ? AND expires_at > ? AND subject = ? AND ${allColumns} ORDER BY \`key\` LIMIT ${keysBatch}`,
+  ),
 })

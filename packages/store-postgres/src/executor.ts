@@ -48,6 +48,14 @@ export class Executor {
             await client.query({ text: `${creationLock}\n${this.#creation}` })
             isCreated = true
             continue
+          // No such column; or one of another type, which has no such operator or takes no such value.
+          case '42703':
+          case '42883':
+          case '42804':
+          case '22007':
+          case '22008':
+          case '22P02':
+            throw foreignTable(error as Error)
           // Not serializable, where that is the server's default; a deadlock with a transaction of somebody else.
           case '40001':
           case '40P01':
@@ -60,4 +68,10 @@ export class Executor {
       }
     }
   }
+}
+
+/** Each of our statements names columns that a table of another program lacks, so it has done nothing there. */
+function foreignTable(error: Error & { code?: string }): Error {
+  const message = `the table has not the columns of a session (${error.message}): it belongs to another program; give another name by the option table`
+  return Object.assign(new Error(message), { code: error.code })
 }

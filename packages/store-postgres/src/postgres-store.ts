@@ -24,6 +24,17 @@ export function postgresStore(options: PostgresStoreOptions): SweepableStore & E
   const creation = createTable ? postgresSchema(schema === undefined ? { table } : { table, schema }) : undefined
   const executor = new Executor(clients, creation)
 
+  /** Where none is to live there is nothing to end. */
+  async function end(key: string, version: string, expected: string | null, now: number, signal?: AbortSignal) {
+    if (expected !== null) {
+      const { rowCount } = await executor.run(signal, sql.end, [key, now, expected])
+      if (rowCount === 1) return true
+    }
+    const { rows } = await executor.run(signal, sql.version, [key, now])
+    const [stored] = rows as Row[]
+    return stored ? stored.version === version : expected === null
+  }
+
   return closable({
     name: 'postgres',
 
@@ -37,7 +48,9 @@ export function postgresStore(options: PostgresStoreOptions): SweepableStore & E
     },
 
     async write(key, { data, expiresAt, seenAt, version, subject }, expected, { signal } = {}) {
-      const values = [key, data, expiresAt, seenAt, version, subject ?? null, Date.now()]
+      const now = Date.now()
+      if (expiresAt <= now) return end(key, version, expected, now, signal)
+      const values = [key, data, expiresAt, seenAt, version, subject ?? null, now]
       const { rowCount } =
         expected === null
           ? await executor.run(signal, sql.create, values)

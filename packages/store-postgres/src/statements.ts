@@ -17,6 +17,10 @@ export const sweepDelay = 3_600_000
 /** Rows that `sweep` deletes, and keys that `keys` reads, with one statement. */
 export const batch = 1_000
 
+/** All of them: a statement that names every column fails on a table of another program, and so changes nothing there. */
+const allColumns =
+  'data IS NOT NULL AND seen_at IS NOT NULL AND version IS NOT NULL AND (subject IS NULL OR subject IS NOT NULL)'
+
 /*
  * Each is one atomic step, in a transaction of its own, and takes the caller's clock; none asks for the server's.
  *
@@ -43,6 +47,14 @@ UPDATE ${table} SET data = $2, version = $5, subject = $6,
   seen_at = CASE WHEN version = $5 THEN seen_at ELSE $4 END
 WHERE key = $1 AND expires_at > $7 AND version IN ($5, $8)`),
 
+  /** key, now, expected. Needs no room, unlike a replacement. */
+  end: new Statement(`
+DELETE FROM ${table} WHERE key = $1 AND expires_at > $2 AND version = $3`),
+
+  /** key, now */
+  version: new Statement(`
+SELECT version FROM ${table} WHERE key = $1 AND expires_at > $2`),
+
   /** key, expiresAt, seenAt, now, expected */
   touch: new Statement(`
 UPDATE ${table} SET expires_at = $2, seen_at = $3
@@ -54,14 +66,14 @@ DELETE FROM ${table} WHERE key = $1`),
 
   /** the latest expiry. Leaves out what somebody is writing at this moment. */
   sweep: new Statement(`
-DELETE FROM ${table} WHERE expires_at <= $1 AND key = ANY(ARRAY(
+DELETE FROM ${table} WHERE expires_at <= $1 AND ${allColumns} AND key = ANY(ARRAY(
   SELECT key FROM ${table} WHERE expires_at <= $1 LIMIT ${batch} FOR UPDATE SKIP LOCKED))`),
 
   /** the key before, now */
   keys: new Statement(`
-SELECT key FROM ${table} WHERE key > $1 AND expires_at > $2 ORDER BY key LIMIT ${batch}`),
+SELECT key FROM ${table} WHERE key > $1 AND expires_at > $2 AND ${allColumns} ORDER BY key LIMIT ${batch}`),
 
   /** the key before, now, subject */
   keysOfSubject: new Statement(`
-SELECT key FROM ${table} WHERE key > $1 AND expires_at > $2 AND subject = $3 ORDER BY key LIMIT ${batch}`),
+SELECT key FROM ${table} WHERE key > $1 AND expires_at > $2 AND subject = $3 AND ${allColumns} ORDER BY key LIMIT ${batch}`),
 })
