@@ -282,16 +282,21 @@ export class Visit {
       await this.#endings?.carryOutAll(deadline)
       if (!abandon) await commit(this.runtime, this.entry, { deadline })
     } catch (error) {
-      failure = error
+      failure = error ?? new Error('the commit failed')
     }
     await this.#touching
     if (failure === undefined) await this.#prove(deadline)
     else this.#isUnproven = true
     this.#finished = true
-    for (const judge of this.#unheard) judge()
-    this.#deliver()
-    this.#reply?.finish()
     this.#stopWatching?.()
+    for (const judge of this.#unheard) judge()
+    try {
+      this.#deliver()
+      this.#reply?.finish()
+    } catch (error) {
+      // A transport of the app threw. What the handler threw comes first.
+      failure ??= error
+    }
     if (this.#isUndelivered(this.entry)) {
       failure = await this.#endUndelivered(this.entry, deadline).catch(error => failure ?? error)
     }
@@ -362,7 +367,11 @@ export class Visit {
       if (elapsed() - readAt > certainFor && entry.provenIn !== turn()) return
       const { createdAt, maxAge } = known
       const expiresAt = expiry(runtime.options, Date.now(), createdAt, maxAge)
-      this.#reply?.deliver({ id: entry.id, maxAge, expiresAt })
+      try {
+        this.#reply?.deliver({ id: entry.id, maxAge, expiresAt })
+      } catch (error) {
+        this.report(error)
+      }
     })
   }
 

@@ -4,6 +4,7 @@ import { type AddressInfo, connect } from 'node:net'
 import { inspect } from 'node:util'
 import test from 'ava'
 import type { Middleware } from 'koa'
+import type { SessionOptions } from 'koa-session-core'
 import { type Ctx, gate, type Handler } from './support/app.js'
 import { type Answer, platforms, serve } from './support/serve.js'
 
@@ -535,4 +536,56 @@ test('Two apps with sessions of their own on one response each put on their own'
   t.is(answer.text, 'inner')
   t.deepEqual(answer.cookies.map(line => line.split('=')[0]).sort(), ['inner', 'sid'])
   t.deepEqual(answer.header('vary'), ['Cookie'])
+})
+
+test('A transport that throws fails the request, and does not hide what the handler threw', async t => {
+  const told: unknown[] = []
+  const mistake = new TypeError('no such header')
+  const transport = {
+    read: () => undefined,
+    write() {
+      throw mistake
+    },
+  }
+  const bug = new Error('bug')
+  const handler: Handler = ctx => {
+    ctx.session.n = 1
+    ctx.status = 200
+    if (ctx.path === '/throws') throw Object.assign(bug, { status: 401 })
+  }
+  const { ask, errors } = await serve(t, HTTP1, handler, {
+    options: { transport, onError: error => void told.push(error) },
+  })
+  t.is((await ask('/throws')).status, 401)
+  t.deepEqual([errors, told], [[bug], [mistake]])
+  t.is((await ask('/')).status, 500)
+  t.deepEqual([errors, told], [[bug, mistake], [mistake]])
+})
+
+test('A transport that sets cookies by ctx.cookies, signed or not, has each once, whatever others do', async t => {
+  const transport: SessionOptions['transport'] = {
+    read: req => /(?:^|; )ticket=([\w-]{43})/.exec(req.headers.cookie ?? '')?.[1],
+    write: (ctx, id) => void ctx.cookies.set('ticket', id, { signed: true }),
+    vary: 'Cookie',
+  }
+  const outside: Middleware = async (ctx, next) => {
+    ctx.cookies.set('before', '1', { signed: false })
+    await next().catch(error => {
+      if (ctx.path === '/throws') throw error
+    })
+    ctx.cookies.set('after', '1', { signed: false })
+    ctx.status = 200
+  }
+  const handler: Handler = async ctx => {
+    ctx.session.n = 1
+    await ctx.session.save()
+    await ctx.session.rotateId()
+    await ctx.session.rotateId()
+    if (ctx.path === '/throws') ctx.throw(401)
+  }
+  const { ask, app } = await serve(t, HTTP1, handler, { outside: [outside], options: { transport } })
+  app.keys = ['a key']
+  const names = ({ cookies }: Answer) => cookies.map(line => line.split('=')[0]).sort()
+  t.deepEqual(names(await ask('/')), ['after', 'before', 'ticket', 'ticket.sig'])
+  t.deepEqual(names(await ask('/throws')), ['ticket', 'ticket.sig'])
 })
