@@ -1,6 +1,7 @@
 import { channel, tracingChannel } from 'node:diagnostics_channel'
 import { BoundedCall } from './bounded-call.js'
 import { type Failure, failure, isSessionError, SessionError } from './errors.js'
+import { type Explaining, lastError } from './last-error.js'
 import type { ResolvedOptions } from './options.js'
 import { type Stored, toStored } from './record.js'
 import type { StoreCall } from './store.js'
@@ -133,9 +134,11 @@ export class GuardedStore {
 
   timeout(operation: string): SessionError {
     const { store, storeTimeout } = this.#options
-    const before = this.#last ? `; the last error was ${this.#last.reason}` : ''
+    const own = (store as Partial<Explaining>)[lastError]?.()
+    const last = own === undefined || own === null ? this.#last : failure(own, undefined)
+    const before = last ? `; the last error was ${last.reason}` : ''
     const message = `store ${store.name}: ${operation} did not end within storeTimeout (${storeTimeout} ms)${before}`
-    return new SessionError('ERR_SESSION_TIMEOUT', message, this.#last?.cause)
+    return new SessionError('ERR_SESSION_TIMEOUT', message, last?.cause)
   }
 }
 

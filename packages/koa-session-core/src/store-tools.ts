@@ -1,5 +1,6 @@
 export { isWhole, kindOf, OptionCheck, type OptionNames, show } from './check.js'
 export { answerWithin, type Connections, IdleConnections, NoAnswerError } from './idle-connections.js'
+export { type Explaining, lastError } from './last-error.js'
 export { closable, OpenCalls } from './open-calls.js'
 export { storeHints } from './store-hints.js'
 export { untilAborted } from './until-aborted.js'

@@ -20,8 +20,9 @@ const idleTime = 5_000
 
 const defaults = {
   connectTimeoutMS: 2_000,
-  serverSelectionTimeoutMS: 5_000,
-  waitQueueTimeoutMS: 5_000,
+  // Less than storeTimeout, so that the reason is known by then.
+  serverSelectionTimeoutMS: 3_000,
+  waitQueueTimeoutMS: 3_000,
   // Less than firewalls allow: a busy client may have idle connections.
   maxIdleTimeMS: 10_000,
   // Also for calls without a signal: a server that takes commands and never answers would hold them for good.

@@ -90,7 +90,7 @@ interface OwnPool {
 
 /** A pool that connects when it is first used. */
 function openPool(url: string): OwnPool {
-  const own = { connectTimeout: 5_000, keepAliveInitialDelay: 10_000 }
+  const own = { connectTimeout: 3_000, keepAliveInitialDelay: 10_000 }
   // The driver would prefer these to what the URL says.
   const asked = new URL(url).searchParams
   const pool = createPool({

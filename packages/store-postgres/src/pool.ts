@@ -72,7 +72,8 @@ function destroy(client: PostgresClient & WithSocket): void {
 function openPool(url: string): pg.Pool {
   const pool = new pg.Pool({
     connectionString: url,
-    connectionTimeoutMillis: 5_000,
+    // Less than storeTimeout, so that the reason is known by then.
+    connectionTimeoutMillis: 3_000,
     query_timeout: 10_000,
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,

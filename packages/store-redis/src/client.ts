@@ -1,9 +1,10 @@
 import { clearTimeout, setTimeout } from 'node:timers'
 import { Redis } from 'ioredis'
 import { elapsed, IdleConnections, OpenCalls } from 'koa-session-core/store'
+import { LostConnection, reasonFor, type WithConnection } from './lost-connection.js'
 
 /** What the store needs of a client: ioredis' `Redis` (also with Sentinels) and its `Cluster` have it. */
-export interface RedisClient {
+export interface RedisClient extends WithConnection {
   call(command: string, ...args: (string | number)[]): Promise<unknown>
   /** The nodes of a Cluster. */
   nodes?(role: 'master'): readonly Pick<RedisClient, 'call'>[]
@@ -15,12 +16,16 @@ const idleTime = 30_000
 
 const ignore = () => {}
 
+/** A command that took so many milliseconds to fail has had attempts enough. */
+const retryTime = 1_000
+
 /**
  * A client that connects when it is first used, fails soon while the server is away, comes back by itself, and keeps no
  * process alive that has nothing else to do.
  */
 export class OwnClient implements RedisClient {
   readonly #client: Redis
+  readonly #lost: LostConnection
   readonly #calls = new OpenCalls('redis')
   #running = 0
   #answeredAt = Number.POSITIVE_INFINITY
@@ -35,15 +40,15 @@ export class OwnClient implements RedisClient {
       // A server that takes commands and never answers: the connection is given up, and the next attempt finds out
       // whether it is back.
       socketTimeout: 2_000,
-      // Also bounds the time a command waits for a connection.
-      commandTimeout: 5_000,
+      // Also bounds the time a command waits for a connection. Less than storeTimeout, so that the reason is known by then.
+      commandTimeout: 3_000,
       maxRetriesPerRequest: 1,
       retryStrategy: attempt => (this.#running > 0 ? Math.min(attempt * 50, 500) : null),
       // The master became a replica behind its name: the next connection leads to the new one.
       reconnectOnError: error => (error.message.includes('READONLY') ? 2 : false),
     })
-    // Failures reach whoever called; without a listener an idle disconnect would be printed.
-    this.#client.on('error', ignore)
+    // Also listens to errors: without a listener an idle disconnect would be printed.
+    this.#lost = new LostConnection(this.#client)
     this.#client.on('connect', () => this.#running > 0 || this.#client.stream.unref())
     this.#client.on('close', () => {
       clearTimeout(this.#timer)
@@ -90,12 +95,23 @@ export class OwnClient implements RedisClient {
 
   async #call(command: string, ...args: (string | number)[]): Promise<unknown> {
     if (this.#client.status === 'end') this.#client.connect().catch(ignore)
+    const begun = elapsed()
     try {
       return await this.#client.call(command, ...args)
     } catch (error) {
       // The driver counts attempts for all commands together: the first one after an outage may have had none.
-      if ((error as Partial<Error> | null)?.name !== 'MaxRetriesPerRequestError') throw error
-      return this.#client.call(command, ...args)
+      const hadNone = Object(error).name === 'MaxRetriesPerRequestError' && elapsed() - begun < retryTime
+      if (!hadNone) throw reasonFor(error, this.#client, this.#lost)
     }
+    try {
+      return await this.#client.call(command, ...args)
+    } catch (error) {
+      throw reasonFor(error, this.#client, this.#lost)
+    }
+  }
+
+  /** Why there is no connection, if there is none. */
+  get lastError(): unknown {
+    return this.#lost.reason
   }
 }

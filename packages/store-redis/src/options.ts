@@ -36,13 +36,20 @@ export function checkedOptions(options: RedisStoreOptions) {
   if (client !== undefined) {
     check.secret('client', isClient(client), 'must be a Redis or Cluster of ioredis', client, instead(client))
   }
-  if (url !== undefined) check.url('url', url, starts)
+  if (url !== undefined) {
+    check.url('url', url, starts)
+    check.secret('url', isNumbered(url), 'must name its database, if any, by a number, as in redis://127.0.0.1/1', url)
+  }
   check.that('prefix', typeof prefix === 'string' && prefix !== '', 'must be a non-empty string', prefix)
   check.end()
   return { client, url: url ?? '', prefix }
 }
 
 const isClient = (client: unknown): boolean => typeof client === 'object' && typeof Object(client).call === 'function'
+
+/** With a name in place of a number the driver ends the process. */
+const isNumbered = (url: unknown): boolean =>
+  !/^rediss?:\/\/[^/?#]*\/(?!\d*\/?([?#]|$))|[?&]db=(?!\d+(&|$))/i.test(String(url))
 
 /** What people give for a client. */
 function instead(client: unknown): string {

@@ -1,5 +1,5 @@
 import type { EnumerableStore } from 'koa-session-core'
-import { closable, untilAborted } from 'koa-session-core/store'
+import { closable, type Explaining, lastError, untilAborted } from 'koa-session-core/store'
 import { OwnClient, type RedisClient } from './client.js'
 import { checkedOptions, type RedisStoreOptions } from './options.js'
 import { scanKeys } from './scan.js'
@@ -17,7 +17,7 @@ const fewMembers = 50
 type Answer = readonly [status: number, subject?: string, listing?: string]
 
 /** Sessions in Redis: one server, Sentinel or Cluster. */
-export function redisStore(options: RedisStoreOptions): EnumerableStore {
+export function redisStore(options: RedisStoreOptions): EnumerableStore & Explaining {
   const { client: given, url, prefix } = checkedOptions(options)
   const opened = given === undefined ? new OwnClient(url) : undefined
   const client: RedisClient = given ?? (opened as OwnClient)
@@ -100,6 +100,8 @@ export function redisStore(options: RedisStoreOptions): EnumerableStore {
     async close() {
       await opened?.close()
     },
+
+    [lastError]: () => (opened ? opened.lastError : client.stream?.errored),
   })
 
   /** What judgeRecord says of each. */

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { RedisClient } from './client.js'
+import { reasonFor } from './lost-connection.js'
 
 /** A Lua script that touches one key, and so runs in one atomic step and on any node of a Cluster. */
 export class Script {
@@ -16,7 +17,7 @@ export class Script {
       return await client.call('evalsha', this.#hash, 1, key, ...args)
     } catch (error) {
       // A server that does not know the script ran nothing.
-      if (!String((error as Partial<Error> | null)?.message).startsWith('NOSCRIPT')) throw error
+      if (!String((error as Partial<Error> | null)?.message).startsWith('NOSCRIPT')) throw reasonFor(error, client)
       return client.call('eval', this.#text, 1, key, ...args)
     }
   }
