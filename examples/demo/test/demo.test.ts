@@ -25,6 +25,8 @@ async function site(t: ExecutionContext, { name, environment }: OpenableStore): 
   const { app, sessions } = createApp(await openStore({ ...environment, SESSION_DIRECTORY: join(directory, name) }))
   app.silent = true
   const server = app.listen(0, '127.0.0.1')
+  // Held up by other processes, a client would use a connection that the server has just given up.
+  server.keepAliveTimeout = 0
   await once(server, 'listening')
   t.teardown(async () => {
     server.close()

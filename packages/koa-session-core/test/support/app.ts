@@ -78,6 +78,8 @@ export async function site(
   })
   wrap?.(app, sessions)
   const server = app.listen(0, '127.0.0.1')
+  // Held up by other processes, the client would use a connection that the server has just given up.
+  server.keepAliveTimeout = 0
   const sockets = new Set<Socket>()
   server.on('connection', socket => {
     sockets.add(socket)
