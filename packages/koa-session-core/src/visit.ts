@@ -7,6 +7,7 @@ import { FlashMessages } from './flash.js'
 import { messages, queuedMessage } from './flash-queue.js'
 import type { Deadline } from './guarded-store.js'
 import { newVersion } from './id.js'
+import { watchLateChanges } from './late-changes.js'
 import { Operation } from './operation.js'
 import { expiry, type Live, undecodable } from './record.js'
 import type { Delivery, Reply } from './reply.js'
@@ -57,6 +58,7 @@ export class Visit {
 
   /** Whether the app changed something after the commit and has not called `save` since. */
   #isUnsaved: boolean | undefined
+  #isWatched = false
 
   /** Whether there is a way to hand out an id: the response, or whoever asked for one. */
   #deliverable: () => boolean
@@ -112,8 +114,10 @@ export class Visit {
   assertDeliverable(): void {
     if (this.deliverable) return
     if (!this.#ctx) throw new TypeError('a session from open() cannot change its id: there is no response to carry it')
-    const why = 'the headers have been sent, or the request is an upgrade'
-    throw new SessionError('ERR_SESSION_HEADERS_SENT', `the session id cannot be delivered: ${why}`)
+    throw new SessionError(
+      'ERR_SESSION_HEADERS_SENT',
+      'the id of a new session cannot be delivered: the headers have been sent, perhaps because an earlier middleware did not await next(), or the request is an upgrade',
+    )
   }
 
   report(error: unknown): void {
@@ -164,7 +168,14 @@ export class Visit {
 
   get session(): SessionBag {
     this.#use()
-    return this.open()
+    const bag = this.open()
+    if (this.#finished && this.#reply && !this.#isWatched) {
+      this.#isWatched = true
+      watchLateChanges(this.entry, this.runtime.codec, this.#reply, () =>
+        this.report(unsaved('a change of ctx.session')),
+      )
+    }
+    return bag
   }
 
   set session(value: SessionData | null) {
@@ -178,7 +189,8 @@ export class Visit {
       const got = Array.isArray(value) ? 'an array' : typeof value
       throw new TypeError(`ctx.session must be set to an object, or to null to end it, got ${got}`)
     }
-    if (value !== this.session) assign(this.session, value)
+    const bag = this.open()
+    if (value !== bag) assign(bag, value)
   }
 
   queueFlash(value: unknown): void {
@@ -204,7 +216,7 @@ export class Visit {
     if (!this.#finished || !this.#reply) return
     const isFirst = this.#isUnsaved === undefined
     this.#isUnsaved = true
-    if (isFirst) this.#reply.whenOver(() => this.#isUnsaved && this.report(unsaved()))
+    if (isFirst) this.#reply.whenOver(() => this.#isUnsaved && this.report(unsaved('ctx.flash() or ctx.session = ...')))
   }
 
   save(entry: Entry, how: Omit<How, 'deadline'>, callback?: SessionCallback): Promise<boolean> {
@@ -421,9 +433,9 @@ export class Visit {
 /** For how many milliseconds a session that was read is taken to live, where nothing can be asked. */
 const certainFor = 3_000
 
-function unsaved(): Error {
-  const what = 'ctx.flash() or ctx.session = ... came after the session was committed, and nothing saved it'
-  return Object.assign(new TypeError(`${what}: await ctx.session.save() there`), { code: 'KOA_SESSION_UNSAVED' })
+function unsaved(what: string): Error {
+  const message = `${what} came after the session was committed, and nothing saved it: await ctx.session.save() there`
+  return Object.assign(new TypeError(message), { code: 'KOA_SESSION_UNSAVED' })
 }
 
 const delivery = (id: string, { maxAge, record }: Live): Delivery => ({ id, maxAge, expiresAt: record.expiresAt })

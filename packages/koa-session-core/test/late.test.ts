@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises'
 import test from 'ava'
-import type { Middleware } from 'koa'
-import { type Ctx, gate, type Handler, site } from './support/app.js'
+import Koa, { type Middleware } from 'koa'
+import { type Ctx, gate, type Handler, Koa2, site } from './support/app.js'
 import { type Platform, platforms, serve } from './support/serve.js'
 
 type Change = (ctx: Ctx) => unknown
@@ -155,3 +155,62 @@ test('What comes after a handler that did not open the session is told too, and 
     ['KOA_SESSION_UNSAVED'],
   )
 })
+
+test('A property that is set after the response and not saved is told to onError', async t => {
+  const late: ((told: unknown) => void)[] = []
+  const done = () => new Promise(resolve => late.push(resolve))
+  const change = (then?: (ctx: Ctx) => unknown): Handler => {
+    return ctx => {
+      ctx.session.who ??= 'me'
+      ctx.res.once('close', async () => {
+        ctx.session.late = (ctx.session.late ?? 0) + 1
+        await then?.(ctx)
+      })
+    }
+  }
+  const { client } = await site(
+    t,
+    {
+      '/forgotten': change(),
+      '/saved': change(ctx => ctx.session.save()),
+      '/read': ctx => {
+        ctx.session.who ??= 'me'
+        ctx.res.once('close', () => void ctx.session.late)
+      },
+      '/get': ctx => ({ ...ctx.session }),
+    },
+    { onError: error => late.shift()?.((error as { code?: string }).code) },
+  )
+  const browser = client()
+  const told = done()
+  await browser.get('/read')
+  await browser.get('/saved')
+  // Each of the two has its second before this one has.
+  await browser.get('/forgotten')
+  t.is(await told, 'KOA_SESSION_UNSAVED')
+  t.is(late.length, 0)
+  t.deepEqual((await browser.get('/get')).json, { who: 'me', late: 1 })
+})
+
+for (const [name, App] of Object.entries({ 'Koa 3': Koa, 'Koa 2': Koa2 })) {
+  test(`${name}: an earlier middleware that does not await next() is named when the id cannot be delivered`, async t => {
+    const { client, errors } = await site(
+      t,
+      async ctx => {
+        await setTimeout(20)
+        ctx.session.who = 'me'
+      },
+      {
+        Koa: App,
+        before: app =>
+          void app.use((_, next) => {
+            next()
+          }),
+      },
+    )
+    await client().get('/')
+    while (errors.length === 0) await setTimeout(5)
+    t.is(errors[0]?.code, 'ERR_SESSION_HEADERS_SENT')
+    t.regex(errors[0]?.message ?? '', /did not await next\(\)/)
+  })
+}
