@@ -1,11 +1,14 @@
 import { adminCases } from './admin.js'
 import { authenticationCases } from './authentication.js'
 import { changeCases } from './changes.js'
+import { copiedSessionCases } from './copied-sessions.js'
 import { endingCases } from './endings.js'
 import { expiryCases } from './expiry.js'
 import { flashCases } from './flash.js'
+import { lateAnswerCases } from './late-answers.js'
 import { rotationCases } from './rotation.js'
 import { type BehaviourCase, type BehaviourOptions, Stage } from './stage.js'
+import { touchCases } from './touches.js'
 
 export { type Answer, type Asking, Browser, exchange } from './browser.js'
 export { secretsFound } from './dump.js'
@@ -21,6 +24,9 @@ const cases = [
   ...endingCases,
   ...rotationCases,
   ...authenticationCases,
+  ...lateAnswerCases,
+  ...copiedSessionCases,
+  ...touchCases,
   ...adminCases,
   ...expiryCases,
 ]

@@ -21,8 +21,7 @@ interface Tombstone {
   readonly successor: string
   /** Whether `regenerate` left it. */
   readonly login: boolean
-  /** Whether the login's session has been stored. */
-  readonly confirmed: boolean
+  readonly reason: 'rotation' | 'subject' | 'login' | 'confirmed'
   readonly expiresAt: number
 }
 
@@ -380,7 +379,7 @@ class World {
           next.before = { seen, regenerated, ended: false, grave: { at, stone: found } }
           return []
         }
-        login = found.login && !found.confirmed ? { at, stone: found } : undefined
+        login = found.reason === 'login' ? { at, stone: found } : undefined
         at = found.successor
         found = this.#found(at)
       }
@@ -392,7 +391,7 @@ class World {
     }
     let ended = found !== undefined
     let grave: Grave | undefined
-    if (found && regenerated) grave = { at, stone: this.#bury(at, next.id, true) }
+    if (found && regenerated) grave = { at, stone: this.#bury(at, next.id, 'login') }
     else if (found) this.#kept.delete(at)
     // A login that has not stored its session cannot do so any more.
     if (login && this.#found(login.at) === login.stone) {
@@ -403,8 +402,9 @@ class World {
     return found?.flash ?? []
   }
 
-  #bury(id: string, successor: string, login: boolean, confirmed = false): Tombstone {
-    const stone = { kind: 'tombstone', successor, login, confirmed, expiresAt: this.#now + times.tombstone } as const
+  #bury(id: string, successor: string, reason: Tombstone['reason']): Tombstone {
+    const login = reason === 'login' || reason === 'confirmed'
+    const stone = { kind: 'tombstone', successor, login, reason, expiresAt: this.#now + times.tombstone } as const
     this.#kept.set(id, stone)
     return stone
   }
@@ -458,10 +458,9 @@ class World {
       const mine = differing(before, seen.data).filter(key => key in seen.data)
       const { id, createdAt } = this.#new()
       const data = Object.fromEntries(mine.map(key => [key, seen.data[key]]))
-      const { at, stone } = seen.lost
-      const grave = stone?.login ? { at, stone } : undefined
+      const { lost } = seen
       Object.assign(seen, { id, createdAt, data, known: undefined, fresh: true, lost: undefined })
-      if (grave) seen.before = { seen: undefined, regenerated: true, ended: false, grave }
+      if (lost.stone) this.#supersede(seen, lost)
     }
 
     if (now && now.version !== seen.known?.version) this.#adopt(seen, now)
@@ -485,9 +484,25 @@ class World {
     const { id } = seen
     this.#store(seen, rotates ? this.#new().id : id, flash, moved ? this.#now : seen.createdAt)
     if (!rotates) return true
-    this.#bury(id, seen.id, false)
+    this.#bury(id, seen.id, moved ? 'subject' : 'rotation')
     seen.fresh = true
     return true
+  }
+
+  /** A login ends the session that went on by a mere rotation, and leaves another login alone. */
+  #supersede(seen: Seen, lost: NonNullable<Seen['lost']>): void {
+    let { at } = lost
+    let found: Kept | undefined = lost.stone
+    while (found?.kind === 'tombstone' && found.reason === 'rotation') {
+      at = found.successor
+      found = this.#found(at)
+    }
+    if (found?.kind === 'live') {
+      const grave = { at, stone: this.#bury(at, seen.id, 'login') }
+      seen.before = { seen: undefined, regenerated: true, ended: true, grave }
+    } else if (found?.login) {
+      seen.before = { seen: undefined, regenerated: true, ended: false, grave: { at, stone: found } }
+    }
   }
 
   /** Whether a session may take the place of the one before it. Without a login, a logout of that one is final. */
@@ -497,15 +512,17 @@ class World {
     const { user } = data
     const { grave, ended, regenerated } = before
     const isLogin = user !== undefined && !had(seen, user)
-    if (!isLogin && !ended && (grave ? user === undefined : regenerated || user !== undefined)) {
+    const isFinal = grave ? grave.stone.reason !== 'confirmed' || user === undefined : regenerated || user !== undefined
+    if (!isLogin && !ended && isFinal) {
       seen.lost = { at: grave?.at ?? id, stone: grave?.stone }
       return false
     }
     if (!grave || (isLogin && ended && grave.stone.successor === id && !hadUser(seen))) return true
     const now = this.#found(grave.at)
     const isLogged = now?.kind === 'tombstone' && now.login
-    if (isLogged && (isLogin || !now.confirmed || now.successor === id || this.#live(now.successor))) {
-      this.#bury(grave.at, id, true, true)
+    const mayConfirm = isLogged && (now === grave.stone || (now.reason === 'confirmed' && this.#live(now.successor)))
+    if (isLogged && (isLogin || mayConfirm)) {
+      this.#bury(grave.at, id, 'confirmed')
       return true
     }
     if (!isLogin) seen.lost = { at: id, stone: undefined }

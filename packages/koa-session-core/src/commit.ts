@@ -39,6 +39,13 @@ interface Change extends Attempt {
   readonly isShown: boolean
 }
 
+/** The tombstone to confirm where a session is stored in place of one that ended. */
+interface Confirmation {
+  readonly tombstone: Tombstone
+  /** Whether the request signed somebody in. */
+  readonly isLogin: boolean
+}
+
 /** Store what a request made of its session. Resolves to whether it is stored; `false`: the session was gone. */
 export async function commit(runtime: Runtime, entry: Entry, how: How): Promise<boolean> {
   if (entry.over) return false
@@ -50,12 +57,7 @@ export async function commit(runtime: Runtime, entry: Entry, how: How): Promise<
     const wins = entry.authenticates()
     undo?.()
     if (!wins) return drop(runtime, entry.lost.key)
-    const { state } = entry.lost
-    entry.startOver()
-    // Another login that left its sign there has to learn of this one.
-    if (state?.kind === 'tombstone' && state.login) {
-      entry.before = { regenerated: true, ended: false, tombstone: state }
-    }
+    await supersede(runtime, entry, how)
   }
   const { restriction } = entry.visit
   if (restriction && isWithheld(restriction, entry, how)) {
@@ -67,6 +69,17 @@ export async function commit(runtime: Runtime, entry: Entry, how: How): Promise<
   if (entry.dirty()) return (await create(runtime, entry, { deadline: how.deadline })) && commit(runtime, entry, how)
   if (!entry.visit.hasLeft) entry.moveTo(newId())
   return true
+}
+
+/** Begin a new session for whoever signed in, where the one of the request has gone on under another id, or ended. */
+async function supersede({ sessions }: Runtime, entry: Entry, { deadline }: How): Promise<void> {
+  const { key, state } = entry.lost as NonNullable<Entry['lost']>
+  entry.startOver()
+  if (state?.kind !== 'tombstone') return
+  // A late answer must not bring back the id that a mere rotation gave. Another login is left alone, and has to learn of this
+  // one where it left its sign.
+  const { ended, tombstone } = await sessions.end(key, state, deadline, entry.key, 'subject')
+  if (tombstone) entry.before = { regenerated: true, ended, tombstone }
 }
 
 function drop(runtime: Runtime, key: string): false {
@@ -88,11 +101,14 @@ async function create(runtime: Runtime, entry: Entry, how: How): Promise<boolean
   undo?.()
   if (!view.dirty) return true
   const { ended, regenerated, tombstone } = before
-  const isFinal = tombstone ? view.subject === undefined : regenerated || view.subject !== undefined
+  // Under the sign of another login nobody can tell whether that signs out, until it is confirmed.
+  const isFinal = tombstone
+    ? tombstone.reason !== 'confirmed' || view.subject === undefined
+    : regenerated || view.subject !== undefined
   if (!isLogin && !ended && isFinal) return lose(runtime, entry, tombstone ?? null)
   const isOwn = ended && tombstone?.successor === entry.key
   if (tombstone && !(isLogin && isOwn && !entry.hadSubject)) {
-    const confirmed = await replace(runtime, entry, how, tombstone)
+    const confirmed = await replace(runtime, entry, how, { tombstone, isLogin })
     if (confirmed || entry.over || entry.lost) return confirmed
     if (!isLogin) return lose(runtime, entry, null)
   }
@@ -106,15 +122,15 @@ function lose(runtime: Runtime, entry: Entry, state: Tombstone | null): false {
 }
 
 /** Write the session, under a new id if it changes that. With `confirms`, the deciding write is one on that tombstone. */
-async function replace(runtime: Runtime, entry: Entry, how: How, confirms?: Tombstone): Promise<boolean> {
+async function replace(runtime: Runtime, entry: Entry, how: How, confirms?: Confirmation): Promise<boolean> {
   const { sessions, store } = runtime
   const { deadline } = how
   const { key, known } = entry
   const plan: Plan<Change> = now => changeOf(runtime, entry, how, key, now, confirms)
-  const start = confirms ?? known
+  const start = confirms?.tombstone ?? known
   const first = plan(start, [])
   const { attempt, seen, state } = first
-    ? await sessions.replace(confirms?.key ?? key, plan, { deadline, known: start, first, owner: entry })
+    ? await sessions.replace(start?.key ?? key, plan, { deadline, known: start, first, owner: entry })
     : { attempt: undefined, seen: start, state: start }
   if (attempt) {
     const { session, id, queued, isShown, record } = attempt
@@ -147,13 +163,15 @@ function changeOf(
   { change, rotate, deadline }: How,
   key: string,
   now: Stored | null,
-  confirms: Tombstone | undefined,
+  confirms: Confirmation | undefined,
 ): Change | undefined {
   const { options, sessions, store } = runtime
   if (entry.over || entry.key !== key) return undefined
   let newest: Live | null = null
   if (confirms) {
     if (entry.known || now?.kind !== 'tombstone' || !now.login) return undefined
+    const isOurs = now.record.version === confirms.tombstone.record.version
+    if (!confirms.isLogin && now.reason !== 'confirmed' && !isOurs) return undefined
   } else if (now) {
     if (!isLive(now) || isPast(runtime, now)) return undefined
     newest = now
@@ -182,7 +200,9 @@ function changeOf(
     const id = confirms ? undefined : newId()
     const session = entry.compose(id === undefined ? key : options.transport.keyOf(id), view, newest)
     return {
-      record: confirms ? tombstone(confirms.key, key, 'confirmed') : tombstone(key, session.key, 'rotation'),
+      record: confirms
+        ? tombstone(confirms.tombstone.key, key, 'confirmed')
+        : tombstone(key, session.key, view.moved ? 'subject' : 'rotation'),
       session,
       ...(id !== undefined && { id }),
       queued,
@@ -190,9 +210,9 @@ function changeOf(
       undo,
       async prepare() {
         if (!(await sessions.write(session, null, deadline))) throw new Error('a new session id was already taken')
-        if (now?.kind !== 'tombstone' || !now.confirmed || now.successor === key) return true
+        if (confirms?.isLogin !== false || now?.kind !== 'tombstone' || now.reason !== 'confirmed') return true
         // A double click: both count as long as the other login lives.
-        return !options.subjectOf || entry.authenticates(view) || isLive(await store.read(now.successor, deadline))
+        return isLive(await store.read(now.successor, deadline))
       },
       discard: () => sessions.discard(session.key, deadline),
     }

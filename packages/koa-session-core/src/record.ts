@@ -45,9 +45,14 @@ export interface Tombstone extends Kept {
   readonly successor: string
   /** Whether `regenerate` left it, so that the successor is somebody's fresh login. */
   readonly login: boolean
-  /** Whether a login has said that its session was stored: if it is not there, it has ended. */
-  readonly confirmed: boolean
+  readonly reason: Reason
 }
+
+/**
+ * Why a session goes on under another id: `rotateId`, another subject, or a login by `regenerate`. A login is confirmed once
+ * its session has been stored: if that is not there any more, it has ended.
+ */
+export type Reason = 'rotation' | 'subject' | 'login' | 'confirmed'
 
 /** A session that has lived longer than today's options allow. */
 export interface Over extends Omit<Live, 'kind'> {
@@ -86,14 +91,14 @@ export const isLive = (state: State): state is Live => state?.kind === 'live'
  * `data` of a record is one line in clear and the body after it:
  *
  *   1;<createdAt>;<maxAge>;<flags>                     body: [<length>:<queue>]<data's text>
- *   0;<successor's key>;<rotation, login or confirmed> no body: a tombstone
+ *   0;<successor's key>;<reason>                       no body: a tombstone
  *
  * `flags` is the sum of 1: flash messages wait, and 2: some were taken a short while ago. Unless it is 0 the body begins with
  * a queue: the taken ones, the waiting ones, or both with a line feed between. The line is what a request needs that never
  * opens its session. With `encryptionKeys` the body is sealed, and the line and the key are bound to it.
  */
 const liveLine = /^1;(\d{1,16});(session|\d{1,16});([0-3])$/
-const tombstoneLine = /^0;([0-9a-f]{64});(rotation|login|confirmed)$/
+const tombstoneLine = /^0;([0-9a-f]{64});(rotation|subject|login|confirmed)$/
 const waits = 1
 const wereTaken = 2
 
@@ -119,10 +124,7 @@ export function toStored(options: ResolvedOptions, key: string, record: SessionR
     }
   }
   const [, successor, reason] = tombstoneLine.exec(line) ?? []
-  if (successor !== undefined) {
-    const login = reason !== 'rotation'
-    return { kind: 'tombstone', key, record, successor, login, confirmed: reason === 'confirmed' }
-  }
+  if (successor !== undefined) return tombstoneOf(key, record, successor, reason as Reason)
   return { kind: 'unreadable', key, record }
 }
 
@@ -175,12 +177,15 @@ export function live(options: ResolvedOptions, parts: LiveParts, version = newVe
 }
 
 /** What a session leaves when it goes on under another id. It carries no data and no subject. */
-export function tombstone(key: string, successor: string, reason: 'rotation' | 'login' | 'confirmed'): Tombstone {
+export function tombstone(key: string, successor: string, reason: Reason): Tombstone {
   const now = Date.now()
   const data = `0;${successor};${reason}`
   const record = { data, expiresAt: now + tombstoneLife, seenAt: now, version: newVersion() }
-  const login = reason !== 'rotation'
-  return { kind: 'tombstone', key, record, successor, login, confirmed: reason === 'confirmed' }
+  return tombstoneOf(key, record, successor, reason)
+}
+
+function tombstoneOf(key: string, record: SessionRecord, successor: string, reason: Reason): Tombstone {
+  return { kind: 'tombstone', key, record, successor, reason, login: reason === 'login' || reason === 'confirmed' }
 }
 
 /** A record that is over as it is written: it leaves nothing to read. */

@@ -1,6 +1,6 @@
 import { isSessionError, SessionError } from './errors.js'
 import { type Deadline, type GuardedStore, isTimeout } from './guarded-store.js'
-import { ended, isLive, type Live, type State, type Stored, type Tombstone, tombstone } from './record.js'
+import { ended, isLive, type Live, type Reason, type State, type Stored, type Tombstone, tombstone } from './record.js'
 import { nextTurn } from './turn.js'
 import { clearTimeout, elapsed, setTimeout } from './waiting.js'
 
@@ -178,9 +178,10 @@ export class StoredSessions {
 
   /**
    * End the session under `key`, wherever it went meanwhile. With `successor` it leaves a tombstone that names that key, and
-   * stops at the tombstone of another login. Without, a login that is still to store its session is stopped as well.
+   * stops at the tombstone of another login; `spared` are other tombstones to stop at. Without, a login that is still to
+   * store its session is stopped as well.
    */
-  async end(key: string, known: State, deadline: Deadline, successor?: string): Promise<Ended> {
+  async end(key: string, known: State, deadline: Deadline, successor?: string, spared?: Reason): Promise<Ended> {
     const seen = new Set<string>()
     let login: Tombstone | undefined
     for (let at = key, state = known; ; ) {
@@ -190,10 +191,11 @@ export class StoredSessions {
         this.#store.event('destroyed', at)
       } else if (now?.kind === 'tombstone') {
         if (successor !== undefined && now.login) return { ended: false, tombstone: now }
+        if (now.reason === spared) return { ended: false }
         // Damaged tombstones may lead in a circle.
         if (seen.has(now.record.version)) return { ended: false }
         seen.add(now.record.version)
-        login = now.login && !now.confirmed ? now : undefined
+        login = now.reason === 'login' ? now : undefined
         at = now.successor
         state = undefined
         continue

@@ -233,6 +233,7 @@ export class Visit {
   /** Use the session now, as a request would. */
   use(entry: Entry): Promise<boolean> {
     return this.#operate(async () => {
+      await Promise.all(this.#pending)
       if (entry.failure) throw entry.failure.error
       return touch(this.runtime, entry, this.runtime.store.deadline())
     })
