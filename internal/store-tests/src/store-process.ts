@@ -57,8 +57,10 @@ export async function startStoreProcess(module: URL, url: string): Promise<Store
 
 /** The store on `world` in another process, as if it were here. */
 export function remoteStore(there: StoreProcess, world: string, canSweep: boolean): TestedStore {
+  let isClosed = false
   const call = async <T>(signal: AbortSignal | undefined, method: string, ...args: unknown[]): Promise<T> => {
     signal?.throwIfAborted()
+    if (isClosed) throw new Error('the remote store is closed')
     return there.call<T>(world, method, ...args)
   }
   return {
@@ -72,6 +74,8 @@ export function remoteStore(there: StoreProcess, world: string, canSweep: boolea
       yield* await call<string[]>(signal, 'keys', { subject })
     },
     // The other store may be in use by somebody else.
-    close: async () => {},
+    close: async () => {
+      isClosed = true
+    },
   }
 }

@@ -56,7 +56,7 @@ export interface Store {
   /** Delete. Resolves also when there is nothing. */
   destroy(key: string, call?: StoreCall): Promise<void>
 
-  /** Release what this store opened, and only that. Idempotent. */
+  /** Release what this store opened, and only that. Idempotent. From then on every other call rejects. */
   close(): Promise<void>
 }
 

@@ -1,4 +1,4 @@
-import { OptionCheck } from './check.js'
+import { isWhole, OptionCheck } from './check.js'
 import { abortCases } from './testkit/abort.js'
 import { conditionCases } from './testkit/conditions.js'
 import { enumerationCases } from './testkit/enumeration.js'
@@ -30,6 +30,12 @@ export interface ConformanceOptions {
    * @default a new one each time
    */
   readonly seed?: string
+  /**
+   * How long one call may take, in milliseconds. Then the case fails and says which call it was. It gets more time while
+   * calls of other cases are still answered; a whole case ends after ten times as long.
+   * @default 30_000
+   */
+  readonly timeout?: number
 }
 
 /** One rule of the contract. `run` rejects with an `AssertionError` that says what the rule asks for. */
@@ -39,6 +45,9 @@ export interface ConformanceCase {
 }
 
 const known: readonly string[] = ['sweep', 'keys', 'shared'] satisfies Capability[]
+
+/** The longest delay of a timer. */
+const longest = 2 ** 31 - 1
 
 const cases: readonly Case[] = [
   ...recordCases,
@@ -61,22 +70,24 @@ const cases: readonly Case[] = [
  * for (const { title, run } of conformanceCases({ create, capabilities: ['keys'] })) test(title, run)
  */
 export function conformanceCases(options: ConformanceOptions): ConformanceCase[] {
-  const { create, capabilities, seed } = checked(options)
+  const { create, capabilities, seed, timeout = 30_000 } = checked(options)
   return cases
     .filter(({ needs }) => needs === undefined || capabilities.includes(needs))
-    .map(({ title, run }) => ({ title, run: () => World.with({ create, capabilities, seed }, run) }))
+    .map(({ title, run }) => ({ title, run: () => World.with({ create, capabilities, seed, timeout }, run) }))
 }
 
 function checked(options: ConformanceOptions): ConformanceOptions {
   const check = new OptionCheck('conformanceCases()')
-  check.names(options, { known: ['create', 'capabilities', 'seed'] })
-  const { create, capabilities, seed } = options
+  check.names(options, { known: ['create', 'capabilities', 'seed', 'timeout'] })
+  const { create, capabilities, seed, timeout = 30_000 } = options
   const wrong: unknown = Array.isArray(capabilities)
     ? capabilities.find(one => !known.includes(one))
     : (capabilities ?? null)
   check.that('create', typeof create === 'function', 'must be a function', create)
   check.that('capabilities', wrong === undefined, `must be an array of no others than ${known.join(', ')}`, wrong)
   check.that('seed', seed === undefined || typeof seed === 'string', 'must be a string', seed)
+  const isTime = isWhole(timeout, 1, longest)
+  check.that('timeout', isTime, `must be a whole number of milliseconds from 1 to ${longest}`, timeout)
   check.end()
   return options
 }

@@ -1,3 +1,7 @@
+import { lookup } from 'node:dns'
+import { readdirSync } from 'node:fs'
+import { readdir } from 'node:fs/promises'
+import { connect } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { EnumerableStore, SessionRecord, Store, SweepableStore } from 'koa-session-core'
 
@@ -16,6 +20,29 @@ const isDue = ({ expiresAt }: SessionRecord) => expiresAt <= Date.now() - 3_600_
 
 /** A right store beside the memory store, made another way: expired rows stay until they are swept. */
 function tableStore(rows: Rows): FullStore {
+  let isClosed = false
+  const begin = () => {
+    if (isClosed) throw new BackendError('closed')
+  }
+  const { read, write, touch, destroy, sweep, keys } = withoutClose(rows)
+  return {
+    name: 'table',
+    read: async (...args) => (begin(), read(...args)),
+    write: async (...args) => (begin(), write(...args)),
+    touch: async (...args) => (begin(), touch(...args)),
+    destroy: async (...args) => (begin(), destroy(...args)),
+    sweep: async (...args) => (begin(), sweep(...args)),
+    async *keys(call) {
+      begin()
+      yield* keys(call)
+    },
+    async close() {
+      isClosed = true
+    },
+  }
+}
+
+function withoutClose(rows: Rows): Omit<FullStore, 'close'> {
   return {
     name: 'table',
     async read(key, call) {
@@ -55,7 +82,6 @@ function tableStore(rows: Rows): FullStore {
         if (row && (subject === undefined || row.subject === subject)) yield key
       }
     },
-    async close() {},
   }
 }
 
@@ -178,16 +204,16 @@ const touchRewriting: Flaw = (_, rows) => ({
   },
 })
 
-const destroyLate: Flaw = store => ({
+const destroyLate: Flaw = (_, rows) => ({
   async destroy(key) {
-    void pause(3).then(() => store.destroy(key))
+    void pause(3).then(() => rows.delete(key))
   },
 })
 
-const writeLate: Flaw = (store, rows) => ({
+const writeLate: Flaw = (_, rows) => ({
   async write(key, record, expected) {
     const won = (alive(rows.get(key))?.version ?? null) === expected
-    if (won) void pause(3).then(() => store.write(key, record, expected))
+    if (won) void pause(3).then(() => withoutClose(rows).write(key, record, expected))
     return won
   },
 })
@@ -308,6 +334,9 @@ const withoutSignal = (method: 'read' | 'write' | 'touch' | 'destroy' | 'sweep' 
     },
   }),
 })
+
+/** A store that is right but for what it does while it is made. */
+const begins = (_work: unknown) => ({})
 
 /** For each case, by its title, stores that it must catch, by what is wrong with them. */
 export const brokenStores: Record<string, Record<string, Flaw>> = {
@@ -432,9 +461,9 @@ export const brokenStores: Record<string, Record<string, Flaw>> = {
     'a cache of reads': staleCache,
     'destroy resolves early': destroyLate,
     'write resolves early': writeLate,
-    'touch resolves early': store => ({
+    'touch resolves early': (_, rows) => ({
       async touch(...args) {
-        void pause(3).then(() => store.touch(...args))
+        void pause(3).then(() => withoutClose(rows).touch(...args))
         return true
       },
     }),
@@ -823,6 +852,40 @@ export const brokenStores: Record<string, Record<string, Flaw>> = {
       }
     },
   },
+  'two stores on one world see the same data exactly when the capabilities name shared': {
+    'named, but each store has data of its own': () => tableStore(new Map()),
+  },
+  'opening a store does no I/O and starts no timer': {
+    'a timer': store => {
+      const timer = setInterval(() => {}, 1_000)
+      return {
+        async close() {
+          clearInterval(timer)
+          return store.close()
+        },
+      }
+    },
+    'a timer that keeps no process alive': () => begins(setTimeout(() => {}, 10).unref()),
+    'a connection': store => {
+      const socket = connect({ host: '127.0.0.1', port: 9 }).on('error', () => {})
+      return {
+        async close() {
+          socket.destroy()
+          return store.close()
+        },
+      }
+    },
+    'a question to the resolver': () => begins(lookup('localhost', () => {})),
+    'a file, read in a call that waits': () => begins(readdirSync('.')),
+    'a file, by way of a promise': () => begins(readdir('.')),
+    'a file, a moment later': () => begins(Promise.resolve().then(() => readdir('.'))),
+  },
+  'after close every other call rejects': Object.fromEntries(
+    (['read', 'write', 'touch', 'destroy', 'sweep', 'keys'] as const).map(method => [
+      `${method} works on`,
+      (_, rows) => ({ [method]: withoutClose(rows)[method] }),
+    ]),
+  ),
   'closing one store leaves the data and the other stores on the world alone': {
     'close removes the data': (_, rows) => ({ close: async () => rows.clear() }),
     'close closes them all': (store, rows) => ({
@@ -1171,3 +1234,79 @@ const tables = new Set<Rows>()
 const closed = new WeakSet<Rows>()
 const locked = new WeakSet<Rows>()
 const buffer = new WeakMap<Rows, SessionRecord>()
+
+const never = () => new Promise<never>(() => {})
+const throws = (): never => {
+  throw new BackendError('thrown, not rejected')
+}
+
+/** Stores that would keep a case from ending, or from failing with a message of its own. */
+export const misbehaviours: Record<string, (store: FullStore) => Store | Promise<Store>> = {
+  ...Object.fromEntries(
+    ['read', 'write', 'touch', 'destroy', 'sweep', 'close'].flatMap(method => [
+      [`${method} never settles`, (store: FullStore) => ({ ...store, [method]: never })],
+      [`${method} throws`, (store: FullStore) => ({ ...store, [method]: throws })],
+      [`${method} gives no promise`, (store: FullStore) => ({ ...store, [method]: () => true as never })],
+    ]),
+  ),
+  'write never wins': store => ({ ...store, write: async () => false }),
+  'only creating wins': store => ({
+    ...store,
+    write: async (key, record, expected, call) => expected === null && store.write(key, record, null, call),
+  }),
+  'write never loses': store => ({ ...store, write: async () => true }),
+  'sweep always finds one more': store => ({ ...store, sweep: async () => 1 }),
+  'sweep resolves to nothing': store => ({ ...store, sweep: async () => undefined as never }),
+  'keys begins and never yields': store => ({
+    ...store,
+    async *keys() {
+      yield await never()
+    },
+  }),
+  'keys never ends': store => ({
+    ...store,
+    async *keys() {
+      for (let n = 0; ; n++) yield n.toString(16).padStart(64, '0')
+    },
+  }),
+  'keys yields the same for ever': store => ({
+    ...store,
+    async *keys() {
+      for (;;) yield '0'.repeat(64)
+    },
+  }),
+  'keys lists what was destroyed, so that a listing grows while it is read': store => {
+    const all: string[] = []
+    return {
+      ...store,
+      write(key, ...rest) {
+        all.push(key)
+        return store.write(key, ...rest)
+      },
+      async *keys() {
+        for (const key of all) yield key
+      },
+    }
+  },
+  'keys never ends when it is left': store => ({
+    ...store,
+    keys(call: Parameters<FullStore['keys']>[0]) {
+      const iterator = store.keys(call)[Symbol.asyncIterator]()
+      return { [Symbol.asyncIterator]: () => ({ next: () => iterator.next(), return: never }) }
+    },
+  }),
+  'keys gives an array': store => ({ ...store, keys: () => [] as never }),
+  'keys gives a promise': store => ({ ...store, keys: async () => [] as never }) as never,
+  'keys throws': store => ({ ...store, keys: throws }),
+  'read hands out something else': store => ({ ...store, read: async () => 'a record' as never }),
+  'reading and writing fails': store => ({
+    ...store,
+    read: () => Promise.reject(new BackendError('down')),
+    write: () => Promise.reject(new BackendError('down')),
+  }),
+  'create never settles': () => never(),
+  'create rejects': async () => throws(),
+  'create throws': throws,
+  'create gives no store': () => 'redis://127.0.0.1' as never,
+  'create gives half a store': ({ read, write }) => ({ read, write }) as never,
+}

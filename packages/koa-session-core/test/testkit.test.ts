@@ -1,8 +1,9 @@
 import { AssertionError } from 'node:assert'
+import { readdir } from 'node:fs/promises'
 import test from 'ava'
 import { memoryStore, type Store } from 'koa-session-core'
 import { type Capability, type ConformanceOptions, conformanceCases } from 'koa-session-core/testkit'
-import { BackendError, brokenStores, type FullStore, storesWith } from './broken-stores.js'
+import { BackendError, brokenStores, type FullStore, misbehaviours, storesWith } from './broken-stores.js'
 
 const all: Capability[] = ['sweep', 'keys', 'shared']
 
@@ -12,7 +13,29 @@ function sharedMemory(): (world: string) => Store {
   return world => {
     const backend = worlds.get(world) ?? memoryStore()
     worlds.set(world, backend)
-    return { ...backend, close: async () => {} }
+    return viewOf(backend)
+  }
+}
+
+function viewOf({ read, write, touch, destroy, sweep, keys, ...backend }: FullStore): FullStore {
+  let isClosed = false
+  const begin = async () => {
+    if (isClosed) throw new BackendError('closed')
+  }
+  return {
+    ...backend,
+    read: (...args) => begin().then(() => read(...args)),
+    write: (...args) => begin().then(() => write(...args)),
+    touch: (...args) => begin().then(() => touch(...args)),
+    destroy: (...args) => begin().then(() => destroy(...args)),
+    sweep: (...args) => begin().then(() => sweep(...args)),
+    async *keys(call) {
+      await begin()
+      yield* keys(call)
+    },
+    async close() {
+      isClosed = true
+    },
   }
 }
 
@@ -64,7 +87,10 @@ for (const ability of ['sweep', 'keys'] as const) {
   test(`a store that has ${ability} but does not declare it fails a case`, async t => {
     const title = `a store has ${ability} exactly when its capabilities name it`
     const { run } = find(title, { create: () => memoryStore(), capabilities: [] })
-    await t.throwsAsync(run, { instanceOf: AssertionError, message: new RegExp(`The method ${ability} is not there`) })
+    await t.throwsAsync(run, {
+      instanceOf: AssertionError,
+      message: `The store has the method ${ability}, so its capabilities name '${ability}'`,
+    })
   })
 }
 
@@ -83,16 +109,25 @@ test('every case opens worlds of its own, closes every store it opened, and open
       const closed = new Set<Store>()
       const stores = storesWith(() => ({}))
       const create = (world: string): Store => {
-        const store: Store = { ...stores(world), close: async () => void closed.add(store) }
-        opened.set(world, (opened.get(world) ?? new Set()).add(store))
-        return store
+        const { close, ...store } = capabilities === all ? stores(world) : storesWith(() => ({}))(world)
+        const watched: Store = {
+          ...store,
+          close() {
+            closed.add(watched)
+            return close()
+          },
+        }
+        opened.set(world, (opened.get(world) ?? new Set()).add(watched))
+        return watched
       }
       await find(title, { create, capabilities }).run()
       for (const [world, here] of opened) {
         t.regex(world, /^[a-z][a-z0-9]{15}$/)
         t.false(worlds.has(world), title)
         worlds.add(world)
-        if (!capabilities.some(each => each === 'shared')) t.is(here.size, 1, title)
+        // To find out whether data are shared takes two.
+        const most = title.endsWith('name shared') ? 2 : 1
+        if (!capabilities.some(each => each === 'shared')) t.is(here.size, most, title)
         t.deepEqual([...here].filter(store => !closed.has(store)).length, 0, title)
       }
       t.not(opened.size, 0)
@@ -127,6 +162,121 @@ test('a case fails when its store cannot be opened, or cannot be closed', async 
   t.is(await t.throwsAsync(find(title, { create: cannot, capabilities: all }).run()), reason)
   const unclosable = (): Store => ({ ...memoryStore(), close: () => Promise.reject(reason) })
   t.is(await t.throwsAsync(find(title, { create: unclosable, capabilities: all }).run()), reason)
+})
+
+for (const [title, misbehave] of Object.entries(misbehaviours)) {
+  test.serial(`every case ends, and each failure says what was expected, although ${title}`, async t => {
+    const stores = storesWith(() => ({}))
+    const create = (world: string) => misbehave(stores(world) as FullStore)
+    const cases = conformanceCases({ create, capabilities: all, timeout: 1_000 })
+    const failures = (await Promise.allSettled(cases.map(({ run }) => run()))).flatMap((end, n) =>
+      end.status === 'rejected' ? [{ title: cases[n]?.title, error: end.reason as Error }] : [],
+    )
+    t.not(failures.length, 0)
+    for (const { title, error } of failures) {
+      t.true(error instanceof AssertionError || error instanceof BackendError, `${title}: ${error.stack}`)
+      const isHistory = /seed/.test(error.message)
+      t.true(isHistory || error.message.length < 700, `${title}: ${error.message}`)
+      t.true((error.message.match(/[0-9a-f]{64}/g) ?? []).length <= 2, `${title}: ${error.message}`)
+    }
+  })
+}
+
+const told: [flaw: string, create: ConformanceOptions['create'], message: RegExp][] = [
+  [
+    'create never settles',
+    () => new Promise(() => {}),
+    /^Opening a store should take less than 2000 ms. It has not ended$/,
+  ],
+  ['create gives nothing', () => undefined as never, /^create gives a store, or a promise of one. It gave undefined$/],
+  [
+    'a method is missing',
+    () => ({ ...memoryStore(), touch: undefined }) as never,
+    /^A store has the methods .*touch is m/,
+  ],
+  [
+    'read never settles',
+    () => ({ ...memoryStore(), read: () => new Promise(() => {}) }),
+    /^A call of read should take less than/,
+  ],
+  [
+    'close never settles',
+    () => ({ ...memoryStore(), close: () => new Promise(() => {}) }),
+    /^A call of close should take less than/,
+  ],
+  [
+    'read gives no promise',
+    () => ({ ...memoryStore(), read: () => null }) as never,
+    /^read gives a promise. It gave null$/,
+  ],
+  [
+    'read throws',
+    () => ({
+      ...memoryStore(),
+      read() {
+        throw new BackendError('at once')
+      },
+    }),
+    /^read gives a promise, which rejects when the call fails. It threw Error: at once/,
+  ],
+]
+for (const [flaw, create, message] of told) {
+  test.serial(`a failure says what the store should do: ${flaw}`, async t => {
+    const title = 'reading a key that was never written is undefined'
+    const { run } = find(title, { create, capabilities: ['sweep', 'keys'], timeout: 2_000 })
+    await t.throwsAsync(run, { instanceOf: AssertionError, message })
+  })
+}
+
+test('a store that resolves only after its case has failed is closed', async t => {
+  const title = 'reading a key that was never written is undefined'
+  let give = (_store: Store) => {}
+  const opening = new Promise<Store>(resolve => {
+    give = resolve
+  })
+  const { run } = find(title, { create: () => opening, capabilities: [], timeout: 50 })
+  await t.throwsAsync(run, { message: /^Opening a store should take/ })
+  await new Promise<void>(resolve => give({ ...memoryStore(), close: async () => resolve() }))
+  t.pass()
+})
+
+test('stores that share data but do not declare it fail a case, and those that refuse a second one do not', async t => {
+  const title = 'two stores on one world see the same data exactly when the capabilities name shared'
+  const shared = find(title, { create: sharedMemory(), capabilities: ['sweep', 'keys'] })
+  await t.throwsAsync(shared.run, {
+    instanceOf: AssertionError,
+    message: "What one store writes the other reads, so the capabilities name 'shared'",
+  })
+  const opened = new Set<string>()
+  const create = (world: string): Store => {
+    if (opened.has(world)) throw new BackendError('locked')
+    opened.add(world)
+    return memoryStore()
+  }
+  await t.notThrowsAsync(find(title, { create, capabilities: ['sweep', 'keys'] }).run())
+  const declared = find(title, { create, capabilities: ['sweep', 'keys', 'shared'] })
+  await t.throwsAsync(declared.run, { instanceOf: BackendError })
+})
+
+test('what a create that returns a promise does before it resolves is not held against the store', async t => {
+  const title = 'opening a store does no I/O and starts no timer'
+  const create = async () => {
+    await readdir('.')
+    return memoryStore()
+  }
+  await t.notThrowsAsync(find(title, { create, capabilities: ['sweep', 'keys'] }).run())
+})
+
+test('a list of keys in a message is short', async t => {
+  const create = storesWith(store => ({
+    async *keys(call) {
+      let n = 0
+      for await (const key of store.keys(call)) if (n++ % 2) yield key
+    },
+  }))
+  const { run } = find('keys yields hundreds of sessions, each once', { create, capabilities: all })
+  const { message } = await t.throwsAsync(run, { instanceOf: AssertionError })
+  t.regex(message, /^All 300 sessions are listed. keys yielded 150, expected 300; missing: \w{20}…, .* and 147 more$/)
 })
 
 test('the same seed plans the same calls, and a failure prints it with the history', async t => {

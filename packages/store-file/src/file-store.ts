@@ -1,6 +1,6 @@
 import { join, resolve } from 'node:path'
 import type { EnumerableStore, SessionRecord, SweepableStore } from 'koa-session-core'
-import { OptionCheck, storeHints } from 'koa-session-core/store'
+import { closable, OptionCheck, storeHints } from 'koa-session-core/store'
 import { reportSkipped } from './disk.js'
 import { entriesIn, shardNames } from './layout.js'
 import { SessionCell } from './session-cell.js'
@@ -21,7 +21,7 @@ export function fileStore(options: FileStoreOptions = {}): SweepableStore & Enum
   const directory = resolve(checkedDirectory(options))
   const turns = new Turns()
 
-  return {
+  return closable({
     name: 'file',
 
     async read(key, { signal } = {}) {
@@ -90,7 +90,7 @@ export function fileStore(options: FileStoreOptions = {}): SweepableStore & Enum
 
     /** Nothing is held open between calls. */
     async close() {},
-  }
+  })
 }
 
 async function read(cell: SessionCell): Promise<SessionRecord | undefined> {

@@ -69,8 +69,10 @@ export async function startStoreProcess(...wrapper: string[]): Promise<StoreProc
 
 /** The store on `directory` in another process, as if it were here. */
 export function remoteStore(there: StoreProcess, directory: string): SweepableStore & EnumerableStore {
+  let isClosed = false
   const call = async <T>(signal: AbortSignal | undefined, method: string, ...args: unknown[]): Promise<T> => {
     signal?.throwIfAborted()
+    if (isClosed) throw new Error('the remote store is closed')
     return there.call<T>(directory, method, ...args)
   }
   return {
@@ -83,6 +85,9 @@ export function remoteStore(there: StoreProcess, directory: string): SweepableSt
     async *keys({ signal, subject } = {}) {
       yield* await call<string[]>(signal, 'keys', { subject })
     },
-    close: () => call<void>(undefined, 'close'),
+    // The other store may be in use by somebody else.
+    close: async () => {
+      isClosed = true
+    },
   }
 }

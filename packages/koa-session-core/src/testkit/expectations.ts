@@ -1,10 +1,10 @@
-import { equal, ok } from 'node:assert/strict'
+import { ok } from 'node:assert/strict'
 import { setTimeout } from 'node:timers/promises'
 import { inspect, isDeepStrictEqual } from 'node:util'
 import type { EnumerableStore, SessionRecord, Store } from '../store.js'
 import { newRecord } from './world.js'
 
-const show = (value: unknown): string => inspect(value, { maxStringLength: 120, breakLength: 120 })
+const show = (value: unknown): string => inspect(value, { maxStringLength: 120, maxArrayLength: 5, breakLength: 120 })
 
 /** `value` is exactly `wanted`, as `rule` asks. */
 export function is<T>(value: T, wanted: T, rule: string): void {
@@ -63,10 +63,31 @@ export async function until(instant: number): Promise<void> {
   while (Date.now() < instant);
 }
 
-/** What `keys` yields, sorted; no key twice. */
-export async function listed(store: EnumerableStore, subject?: string): Promise<string[]> {
+/** The first of `keys`, shortened: a whole list says less. */
+const some = (keys: readonly unknown[]): string => {
+  const shown = keys.slice(0, 3).map(key => (typeof key === 'string' ? `${key.slice(0, 20)}…` : show(key)))
+  return `${shown.join(', ')}${keys.length > shown.length ? ` and ${keys.length - shown.length} more` : ''}`
+}
+
+/** `keys` yields exactly `wanted`, each once and in any order, as `rule` asks. With `subject`, of that subject. */
+export async function lists(
+  store: EnumerableStore,
+  subject: string | undefined,
+  wanted: readonly string[],
+  rule: string,
+): Promise<void> {
   const found: string[] = []
   for await (const key of store.keys(subject === undefined ? {} : { subject })) found.push(key)
-  equal(new Set(found).size, found.length, `keys yields no session twice. Got ${show(found)}`)
-  return found.sort()
+  isList(found, wanted, rule)
+}
+
+/** `found` holds exactly `wanted`, each once and in any order, as `rule` asks. */
+export function isList(found: readonly string[], wanted: readonly string[], rule: string): void {
+  const twice = found.filter((key, n) => found.indexOf(key) !== n)
+  const missing = wanted.filter(key => !found.includes(key))
+  const extra = found.filter(key => !wanted.includes(key))
+  const faults = Object.entries({ 'yielded twice': twice, missing, unexpected: extra })
+    .filter(([, keys]) => keys.length > 0)
+    .map(([fault, keys]) => `${fault}: ${some(keys)}`)
+  ok(faults.length === 0, `${rule}. keys yielded ${found.length}, expected ${wanted.length}; ${faults.join('; ')}`)
 }

@@ -104,9 +104,11 @@ function remember(memory: Memory, action: StoreAction, answer: StoreAnswer): voi
   if (memory.seen !== null && !memory.past.includes(memory.seen)) memory.past.push(memory.seen)
 }
 
+const shown = { breakLength: Number.POSITIVE_INFINITY, maxStringLength: 24 }
+
 function told({ client, call, result, began, ended }: Operation<StoreAction, StoreAnswer>): string {
   const { method, ...args } = call
-  return `${began}-${ended} client ${client}: ${method} ${inspect(args, { breakLength: Infinity })} -> ${inspect(result, { breakLength: Infinity })}`
+  return `${began}-${ended} client ${client}: ${method} ${inspect(args, shown)} -> ${inspect(result, shown)}`
 }
 
 const clients = 4

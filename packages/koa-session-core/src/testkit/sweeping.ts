@@ -1,6 +1,6 @@
 import type { SweepableStore } from '../store.js'
 import { followsClock, sweepDelay, withFastClock } from './clock.js'
-import { created, holds, is, listed } from './expectations.js'
+import { created, holds, is, lists } from './expectations.js'
 import { atOnce, type Case, newKey, newRecord, pick, type World } from './world.js'
 
 /** How long the sessions live that are to be swept, in milliseconds: no case takes as long. */
@@ -51,7 +51,7 @@ export const sweepingCases: Case[] = [
         const other = newKey()
         await created(store, other, newRecord({ subject }))
         if (world.capabilities.includes('keys'))
-          is(await listed(await world.openEnumerable(), subject), [other], 'It is not listed')
+          await lists(await world.openEnumerable(), subject, [other], 'Only the live session is listed')
         if (world.capabilities.includes('sweep')) {
           is(await (await world.openSweepable()).sweep(), 0, 'It is not swept: it expired less than an hour ago')
         }
@@ -59,7 +59,7 @@ export const sweepingCases: Case[] = [
       })
       await holds(store, key, record, 'The session lives, and another clock has not ended it')
       if (world.capabilities.includes('keys'))
-        is(await listed(await world.openEnumerable(), subject), [key], 'It is listed again')
+        await lists(await world.openEnumerable(), subject, [key], 'It is listed again')
     },
   },
   {

@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { EnumerableStore, SessionRecord, Store, SweepableStore } from '../store.js'
+import { CaseTime } from './case-time.js'
+import { checkedStore, type Tally } from './checked-store.js'
 
 export type Capability = 'sweep' | 'keys' | 'shared'
 
@@ -17,43 +19,66 @@ interface WorldOptions {
   readonly create: Create
   readonly capabilities: readonly Capability[]
   readonly seed: string | undefined
+  /** Milliseconds that one call has. */
+  readonly timeout: number
 }
+
+/** How long closing may take when the case has failed, in milliseconds. */
+const closingTime = 1_000
 
 /** Data that no other case sees, and the stores opened on it. */
 export class World {
   readonly capabilities: readonly Capability[]
   readonly seed: string | undefined
-  readonly #create: Create
+  readonly #options: WorldOptions
+  readonly #time: CaseTime
   readonly #name = `w${randomBytes(8).toString('hex').slice(1)}`
+  readonly #tally: Tally = { written: new Set(), writes: 0, swept: 0 }
   readonly #opened: Promise<Store>[] = []
 
-  constructor({ create, capabilities, seed }: WorldOptions) {
-    this.#create = create
-    this.capabilities = capabilities
-    this.seed = seed
+  private constructor(options: WorldOptions, time: CaseTime) {
+    this.#options = options
+    this.#time = time
+    this.capabilities = options.capabilities
+    this.seed = options.seed
   }
 
-  /** Runs `use` on a new world, then closes what it opened. A failure of `use` is told before one of closing. */
+  /** Runs `use` on a new world, for the time of a case. */
   static async with(options: WorldOptions, use: (world: World) => Promise<void>): Promise<void> {
-    const world = new World(options)
+    await new World(options, new CaseTime(options.timeout)).#lend(use)
+  }
+
+  /** Runs `use` on a second world beside this one. */
+  async beside(use: (world: World) => Promise<void>): Promise<void> {
+    await new World(this.#options, this.#time).#lend(use)
+  }
+
+  /** Runs `use`, then closes what it opened. A failure of `use` is told before one of closing. */
+  async #lend(use: (world: World) => Promise<void>): Promise<void> {
     try {
-      await use(world)
+      await use(this)
     } catch (error) {
-      await world.#close()
+      this.#time.wane(closingTime)
+      await this.#close()
       throw error
     }
-    const failed = (await world.#close()).find(closing => closing.status === 'rejected')
+    const failed = (await this.#close()).find(closing => closing.status === 'rejected')
     if (failed) throw failed.reason
   }
 
   /** A new store on this world. Stores that share nothing are opened once only: then it is the same again. */
   async open(): Promise<Store> {
-    const first = this.#opened[0]
-    if (first && !this.capabilities.includes('shared')) return first
+    const [first] = this.#opened
+    return first && !this.capabilities.includes('shared') ? first : this.openAnother()
+  }
+
+  /** A new store on this world in any case. `create` is called by way of `around`. */
+  async openAnother(around = (create: () => Store | Promise<Store>) => create()): Promise<Store> {
     // Called in a promise, so that a store that cannot be opened fails the case and closing goes on.
-    const opening = Promise.resolve().then(() => this.#create(this.#name))
+    const creating = Promise.resolve().then(() => around(() => this.#options.create(this.#name)))
+    const opening = creating.then(store => checkedStore(store, this.#time, this.#tally))
     this.#opened.push(opening)
-    return opening
+    return this.#time.bound(opening, 'Opening a store')
   }
 
   /** Stores opened at the same time, as the processes of one deployment do. */
@@ -69,16 +94,11 @@ export class World {
     return (await this.open()) as EnumerableStore
   }
 
-  /** Runs `use` on a second world beside this one. */
-  async beside(use: (world: World) => Promise<void>): Promise<void> {
-    await World.with({ create: this.#create, capabilities: this.capabilities, seed: this.seed }, use)
-  }
-
-  async #close(): Promise<PromiseSettledResult<void>[]> {
-    const opened = (await Promise.allSettled(this.#opened)).flatMap(store =>
-      store.status === 'fulfilled' ? [store.value] : [],
-    )
-    return Promise.allSettled(opened.map(async store => store.close()))
+  /** Also what is opened only after the time is over is closed, but nobody waits for it. */
+  #close(): Promise<PromiseSettledResult<void>[]> {
+    const ignore = () => {}
+    const closing = (opening: Promise<Store>) => opening.then(store => store.close(), ignore)
+    return Promise.allSettled(this.#opened.map(opening => this.#time.bound(closing(opening), 'A call of close')))
   }
 }
 

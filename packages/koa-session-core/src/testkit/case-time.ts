@@ -1,0 +1,65 @@
+import { AssertionError } from 'node:assert/strict'
+import { clearTimeout, elapsed, setTimeout } from '../waiting.js'
+
+/** How many times the time of a call a whole case may take: some make hundreds of calls. */
+const callsOfCase = 10
+
+/** For which part of its time a call is given up only if no other was answered. */
+const quiet = 1 / 3
+
+/** When a call of any case was answered last. */
+let lastAnswer = 0
+
+/** The time that one case has, and each of its calls. */
+export class CaseTime {
+  readonly #limit: number
+  #end: number
+
+  /** `limit`: of one call, in milliseconds. */
+  constructor(limit: number) {
+    this.#limit = limit
+    this.#end = elapsed() + callsOfCase * limit
+  }
+
+  /** The case is over, and `left` milliseconds remain for what has to be cleared away. */
+  wane(left: number): void {
+    this.#end = elapsed() + Math.min(left, this.#limit)
+  }
+
+  /**
+   * Settles like `promise`. If that takes too long, it rejects: `what` should happen in time. While other cases are still
+   * answered, the machine is busy rather than the call lost.
+   */
+  bound<T>(promise: PromiseLike<T>, what: string): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const began = elapsed()
+      let timer: NodeJS.Timeout
+      const wait = () => {
+        const patience = Math.max(began + this.#limit, lastAnswer + quiet * this.#limit)
+        const left = Math.min(patience, this.#end) - elapsed()
+        if (left > 0) timer = setTimeout(wait, left)
+        else reject(failure(`${what} should take less than ${this.#limit} ms. It has not ended`))
+      }
+      wait()
+      const settle =
+        <V>(done: (value: V) => void) =>
+        (value: V) => {
+          lastAnswer = elapsed()
+          clearTimeout(timer)
+          done(value)
+        }
+      promise.then(settle(resolve), settle(reject))
+    })
+  }
+
+  /**
+   * Throws when the time of the case is over. Answers that come at once, and are always the same, keep a loop from ever
+   * letting a timer fire.
+   */
+  check(method: string): void {
+    if (elapsed() < this.#end) return
+    throw failure(`A case should take less than ${callsOfCase * this.#limit} ms. This one still calls ${method}`)
+  }
+}
+
+const failure = (message: string) => new AssertionError({ message })
