@@ -1,6 +1,7 @@
 import { clearTimeout, setTimeout } from 'node:timers'
 import { elapsed, IdleConnections, NoAnswerError } from 'koa-session-core/store'
 import { MongoClient } from 'mongodb'
+import { serverError } from './server-error.js'
 
 /** What the store needs of a collection: the driver's `Collection` has it. */
 export interface MongoCollection {
@@ -94,6 +95,11 @@ export class OwnClient {
     const connected = this.#connected
     this.#connected = undefined
     if (connected) await disconnect(connected)
+  }
+
+  /** Why no server is found, if none is. */
+  get lastError(): unknown {
+    return serverError(this.#connected?.client)
   }
 
   #rest(connected: Connected): void {

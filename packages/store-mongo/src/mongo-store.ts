@@ -1,17 +1,18 @@
 import type { EnumerableStore, SweepableStore } from 'koa-session-core'
-import { closable, untilAborted } from 'koa-session-core/store'
+import { closable, type Explaining, lastError, untilAborted } from 'koa-session-core/store'
 import { type MongoCollection, OwnClient, type Work } from './client.js'
 import { type SessionDocument, toDate, toRecord } from './document.js'
 import { createIndexes, sweepDelay } from './indexes.js'
 import { reading, writing } from './operation.js'
 import { checkedOptions, type MongoStoreOptions } from './options.js'
+import { clientOf, serverError } from './server-error.js'
 import { write } from './write.js'
 
 /** Documents that are deleted, or listed, together. */
 const batch = 500
 
 /** Sessions in a collection of MongoDB. */
-export function mongoStore(options: MongoStoreOptions): SweepableStore & EnumerableStore {
+export function mongoStore(options: MongoStoreOptions): SweepableStore & EnumerableStore & Explaining {
   const { given, url, database, name } = checkedOptions(options)
   const client = given === undefined ? new OwnClient(url, database, name) : undefined
   let isIndexed = false
@@ -100,6 +101,8 @@ export function mongoStore(options: MongoStoreOptions): SweepableStore & Enumera
     async close() {
       await client?.close()
     },
+
+    [lastError]: () => (given ? serverError(clientOf(given)) : client?.lastError),
   })
 }
 

@@ -1,6 +1,8 @@
 import { hidden, ownServer, reasonOf, silentServer } from '@koa-session/store-tests'
 import ava from 'ava'
+import { session } from 'koa-session-core'
 import { mongoStore } from 'koa-session-store-mongo'
+import { MongoClient } from 'mongodb'
 
 const test = ava.serial
 const server = await ownServer('mongo')
@@ -36,4 +38,16 @@ declare('the reason of a failure is named: a wrong user and password', async t =
 declare('the reason of a failure is named: TLS to a server without', async t => {
   const url = `${server?.url}${server?.url.includes('?') ? '&' : '?'}tls=true`
   t.regex(await reasonOf(mongoStore({ url })), /secureConnect|ERR_SSL_|SSL routines|connection .* closed/)
+})
+
+test('the reason of a failure is named: clients that try for longer than storeTimeout', async t => {
+  const client = new MongoClient(`mongodb://u:${hidden}@127.0.0.1:1`)
+  const collection = client.db('app').collection('sessions')
+  for (const store of [mongoStore({ collection }), mongoStore(at('127.0.0.1:1'))]) {
+    const sessions = session({ store, storeTimeout: 1_500 })
+    const error = await t.throwsAsync(sessions.create({}), { code: 'ERR_SESSION_TIMEOUT' })
+    t.regex(error.message, /within storeTimeout \(1500 ms\); the last error was connect ECONNREFUSED 127\.0\.0\.1:1$/)
+    await sessions.close()
+  }
+  await client.close()
 })
