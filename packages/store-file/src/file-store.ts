@@ -116,6 +116,14 @@ async function write(
       await cell.settle()
       return true
     }
+    // Ends the session without a new file, for which there may be no room.
+    if (record.expiresAt <= Date.now() && (expected !== null || !live)) {
+      if (expected === null) return true
+      if (live?.version !== expected) return false
+      if (!(await cell.end(live))) continue
+      await cell.settle()
+      return true
+    }
     if (expected !== null) {
       if (live?.version !== expected) return false
     } else if (live) {

@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { readdir } from 'node:fs/promises'
+import { open, readdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { EnumerableStore, SweepableStore } from 'koa-session-core'
 import { fileStore } from 'koa-session-store-file'
@@ -30,6 +31,18 @@ const tasks: Record<string, (store: FileStore, ...args: never[]) => Promise<unkn
     const keys: string[] = []
     for await (const key of store.keys(options)) keys.push(key)
     return keys
+  },
+
+  /** Write to a foreign file until nothing more fits on the disk. */
+  async fill(_store, directory: string) {
+    const file = await open(join(directory, 'filler'), 'a')
+    try {
+      for (;;) await file.write(Buffer.alloc(512))
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
+    } finally {
+      await file.close()
+    }
   },
 
   /** Count up by compare-and-set. Resolves to how many times it lost. */

@@ -39,6 +39,15 @@ async function survivesFullDisk(there: StoreProcess, directory: string, code: st
   expect('nothing is left behind', (await files()).replace('"f0",', '') === before)
   expect('what fits can be written', await call<boolean>('write', key, fresh, 'old'))
   expect('it can be destroyed', (await call('destroy', key)) === undefined)
+  expect('another one can be written', await call<boolean>('write', key, old, null))
+  if (code === 'ENOSPC') {
+    await call('fill', directory)
+    expect('no room is left', (await failure('write', another, fresh, null)) === code)
+  }
+  const end = { ...old, expiresAt: 1, version: 'end' }
+  expect('an end at another version is false', (await call<boolean>('write', key, end, 'other')) === false)
+  expect('a session can be ended without room', await call<boolean>('write', key, end, 'old'))
+  expect('it has ended', (await call<SessionRecord>('read', key)) === undefined)
   return problems
 }
 

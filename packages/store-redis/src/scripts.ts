@@ -11,6 +11,9 @@ import { Script } from './script.js'
  *   2: nothing was done, because the record must be listed first. The listing is the one it has, or ''.
  */
 
+/** Data of so many characters may replace shorter ones also where the server is full: enough for a tombstone. */
+const smallest = 512
+
 /** now */
 export const readRecord = new Script(`
 local record = redis.call('HMGET', KEYS[1], 'expiresAt', 'data', 'seenAt', 'version', 'subject')
@@ -38,7 +41,15 @@ else
     if not isListed or tonumber(stored[5]) < tonumber(ARGV[5]) then return { 2, subject, isListed or '' } end
     listing, listedUntil = stored[4], stored[5]
   end
-  redis.call('HSET', KEYS[1], 'version', ARGV[3], 'data', ARGV[4], 'expiresAt', ARGV[5], 'seenAt', ARGV[6])
+  local fields = { 'version', ARGV[3], 'data', ARGV[4], 'expiresAt', ARGV[5], 'seenAt', ARGV[6] }
+  local result = redis.pcall('HSET', KEYS[1], unpack(fields))
+  if type(result) == 'table' and result.err then
+    -- A full server refuses this, but not after the same script has freed memory. A tombstone, say, needs less than it frees.
+    local least = math.max(#(redis.call('HMGET', KEYS[1], 'data')[1] or ''), ${smallest})
+    if not version or #ARGV[4] > least or not string.find(result.err, 'OOM', 1, true) then return result end
+    redis.call('DEL', KEYS[1])
+    redis.call('HSET', KEYS[1], unpack(fields))
+  end
   if subject == '' then
     redis.call('HDEL', KEYS[1], 'subject', 'listing', 'listedUntil')
   else
