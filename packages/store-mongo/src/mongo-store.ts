@@ -12,7 +12,7 @@ import { write } from './write.js'
 const batch = 500
 
 /** Sessions in a collection of MongoDB. */
-export function mongoStore(options: MongoStoreOptions): SweepableStore & EnumerableStore & Explaining {
+export function mongoStore(options: MongoStoreOptions): SweepableStore & EnumerableStore {
   const { given, url, database, name } = checkedOptions(options)
   const client = given === undefined ? new OwnClient(url, database, name) : undefined
   let isIndexed = false
@@ -39,7 +39,7 @@ export function mongoStore(options: MongoStoreOptions): SweepableStore & Enumera
     return untilAborted(signal, () => (given ? work(given, signal) : (client as OwnClient).use(signal, work)))
   }
 
-  return closable({
+  return closable<SweepableStore & EnumerableStore & Explaining>({
     name: 'mongo',
 
     async read(key, { signal } = {}) {

@@ -3,8 +3,9 @@ import { closable } from 'koa-session-core/store'
 import { Executor } from './executor.js'
 import { checkedOptions, type MysqlStoreOptions } from './options.js'
 import { MysqlConnections } from './pool.js'
-import { mysqlSchema, quotedName } from './schema.js'
+import { mysqlSchema } from './schema.js'
 import { keysBatch, statements, sweepBatch, sweepDelay } from './statements.js'
+import { quotedName } from './table.js'
 
 /** A row; a pool may have `bigint` columns as numbers or as text. */
 interface Row {

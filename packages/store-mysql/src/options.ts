@@ -1,6 +1,6 @@
 import { OptionCheck, storeHints } from 'koa-session-core/store'
 import type { MysqlPool } from './pool.js'
-import { checkTable } from './schema.js'
+import { checkTable } from './table.js'
 
 export type MysqlStoreOptions = {
   /**

@@ -1,4 +1,5 @@
 import { OptionCheck } from 'koa-session-core/store'
+import { checkTable, quotedName } from './table.js'
 
 export interface MysqlSchemaOptions {
   /**
@@ -7,8 +8,6 @@ export interface MysqlSchemaOptions {
    */
   readonly table?: string
 }
-
-const maxTableLength = 64
 
 /** The statement that makes the table; it changes nothing where it is there. */
 export function mysqlSchema(options: MysqlSchemaOptions = {}): string {
@@ -30,13 +29,3 @@ export function mysqlSchema(options: MysqlSchemaOptions = {}): string {
 ) ENGINE=InnoDB
 `
 }
-
-export function checkTable(check: OptionCheck, table: unknown): void {
-  // The server knows no names with characters beyond the basic plane.
-  const isName = typeof table === 'string' && /^[^\0.\p{Surrogate}\u{10000}-\u{10ffff}]+$/u.test(table)
-  const rule = `must be a name of 1 to ${maxTableLength} characters without a dot, NUL, emoji or a space at its end`
-  check.that('table', isName && table.length <= maxTableLength && !table.endsWith(' '), rule, table)
-}
-
-/** The quoted name of the table, safe in SQL text. */
-export const quotedName = (table: string): string => `\`${table.replaceAll('`', '``')}\``

@@ -1,6 +1,6 @@
 import { OptionCheck, storeHints } from 'koa-session-core/store'
 import type { PostgresPool } from './pool.js'
-import { checkNames } from './schema.js'
+import { checkNames } from './table.js'
 
 export type PostgresStoreOptions = {
   /**

@@ -3,8 +3,9 @@ import { closable } from 'koa-session-core/store'
 import { Executor } from './executor.js'
 import { checkedOptions, type PostgresStoreOptions } from './options.js'
 import { Clients } from './pool.js'
-import { postgresSchema, qualifiedName } from './schema.js'
+import { postgresSchema } from './schema.js'
 import { batch, statements, sweepDelay } from './statements.js'
+import { qualifiedName } from './table.js'
 
 /** A row; a pool may have its own parser for `bigint`. */
 interface Row {

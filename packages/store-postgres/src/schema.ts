@@ -1,4 +1,5 @@
 import { OptionCheck } from 'koa-session-core/store'
+import { checkNames, qualifiedName, quoted } from './table.js'
 
 export interface PostgresSchemaOptions {
   /**
@@ -12,10 +13,6 @@ export interface PostgresSchemaOptions {
    */
   readonly schema?: string
 }
-
-/** Longest name of a table: 63 bytes, which PostgreSQL would silently cut to, less the longest suffix of an index. */
-const maxTableBytes = 63 - '_expires_at_idx'.length
-const maxSchemaBytes = 63
 
 /** The statements that make the table, separated by semicolons; they change nothing where it is there. */
 export function postgresSchema(options: PostgresSchemaOptions = {}): string {
@@ -37,20 +34,3 @@ CREATE INDEX IF NOT EXISTS ${quoted(`${table}_expires_at_idx`)} ON ${name} (expi
 CREATE INDEX IF NOT EXISTS ${quoted(`${table}_subject_idx`)} ON ${name} (subject, key) WHERE subject IS NOT NULL;
 `
 }
-
-export function checkNames(check: OptionCheck, table: unknown, schema: unknown): void {
-  checkName(check, 'table', table, maxTableBytes)
-  if (schema !== undefined) checkName(check, 'schema', schema, maxSchemaBytes)
-}
-
-function checkName(check: OptionCheck, option: string, name: unknown, maxBytes: number): void {
-  const isName = typeof name === 'string' && name !== '' && !/[\0.\p{Surrogate}]/u.test(name)
-  const isShort = isName && Buffer.byteLength(name) <= maxBytes
-  check.that(option, isShort, `must be a name of 1 to ${maxBytes} bytes without a dot or NUL`, name)
-}
-
-/** The quoted name of the table, safe in SQL text. */
-export const qualifiedName = (table: string, schema: string | undefined): string =>
-  schema === undefined ? quoted(table) : `${quoted(schema)}.${quoted(table)}`
-
-const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`

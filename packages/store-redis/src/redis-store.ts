@@ -17,7 +17,7 @@ const fewMembers = 50
 type Answer = readonly [status: number, subject?: string, listing?: string]
 
 /** Sessions in Redis: one server, Sentinel or Cluster. */
-export function redisStore(options: RedisStoreOptions): EnumerableStore & Explaining {
+export function redisStore(options: RedisStoreOptions): EnumerableStore {
   const { client: given, url, prefix } = checkedOptions(options)
   const opened = given === undefined ? new OwnClient(url) : undefined
   const client: RedisClient = given ?? (opened as OwnClient)
@@ -33,7 +33,7 @@ export function redisStore(options: RedisStoreOptions): EnumerableStore & Explai
     return answer
   }
 
-  return closable({
+  return closable<EnumerableStore & Explaining>({
     name: 'redis',
 
     async read(key, { signal } = {}) {
