@@ -4,8 +4,17 @@ import { reading, writing } from './operation.js'
 /** How long after its expiry a session stays, in milliseconds: one fast clock must not sign everybody out. */
 export const sweepDelay = 3_600_000
 
-/** Unauthorized; the index is there with other options, or under another name. */
-const tolerated: readonly unknown[] = [13, 85, 86]
+/**
+ * The server is on its way down or up, lost its primary, or is too busy: it would say otherwise later. Its other errors are
+ * refusals; servers that speak the protocol without being MongoDB have codes of their own for them.
+ */
+const passing: readonly unknown[] = [
+  ...[6, 7, 18, 24, 46, 50, 64, 89, 91, 112, 117, 133, 189, 262, 9_001],
+  ...[10_107, 11_600, 11_601, 11_602, 13_388, 13_435, 13_436, 16_500, 50_915],
+]
+
+/** The index is there with other options, or under another name. */
+const existing: readonly unknown[] = [85, 86]
 
 /** Makes the indexes that are not there. Any number of processes may do so at once. */
 export async function createIndexes(collection: MongoCollection, signal: AbortSignal | undefined): Promise<void> {
@@ -16,13 +25,19 @@ export async function createIndexes(collection: MongoCollection, signal: AbortSi
     try {
       await collection.createIndex(fields, { ...ofIndex, ...writing(signal) })
     } catch (error) {
-      // Indexes make the store fast and small; whoever keeps them from it has their reasons.
+      // Without an answer, or with one that will change: the next write tries again.
       const { code } = error as { readonly code?: unknown }
-      if (!tolerated.includes(code)) throw error
-      if (code === 13) {
-        warnOnce(`no right to create the index on ${Object.keys(fields).join(', ')}; see the README for what it does`)
-      } else if ('expires' in fields) await warnOfHaste(collection, signal)
+      if (typeof code !== 'number' || passing.includes(code)) throw error
+      // Indexes make the store fast and small; whoever keeps them from it has their reasons.
+      if (!existing.includes(code)) {
+        warnOnce(
+          `${code === 13 ? 'no right to create' : `the server refuses (error ${code})`} the index on ` +
+            `${Object.keys(fields).join(', ')}; see the README for what it does`,
+        )
+      }
     }
+    // Some servers keep an index with other options without a word.
+    if ('expires' in fields) await warnOfHaste(collection, signal)
   }
 }
 

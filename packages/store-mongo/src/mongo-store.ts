@@ -68,7 +68,8 @@ export function mongoStore(options: MongoStoreOptions): SweepableStore & Enumera
 
     async sweep({ signal } = {}) {
       // By the field that has an index.
-      const expired = { expires: { $lte: new Date(Date.now() - sweepDelay) } }
+      const latest = Date.now() - sweepDelay
+      const expired = { expires: { $lte: new Date(latest) }, expiresAt: { $lte: latest }, ...ours }
       const page = { projection: { _id: 1 }, limit: batch }
       for (let swept = 0; ; ) {
         const found = await run(signal, (collection, signal) =>
@@ -85,7 +86,8 @@ export function mongoStore(options: MongoStoreOptions): SweepableStore & Enumera
       // meanwhile stays where it is.
       const page = { projection: { _id: 1 }, sort: { _id: 1 }, limit: batch }
       for (let last = ''; ; ) {
-        const live = { _id: { $gt: last }, expiresAt: { $gt: Date.now() }, ...(subject !== undefined && { subject }) }
+        const ofSubject = subject === undefined ? ours : { ...ours, subject }
+        const live = { _id: { $gt: last }, expiresAt: { $gt: Date.now() }, ...ofSubject }
         const found = ids(
           await run(signal, (collection, signal) => collection.find(live, { ...reading(signal), ...page }).toArray()),
         )
@@ -105,5 +107,8 @@ export function mongoStore(options: MongoStoreOptions): SweepableStore & Enumera
     [lastError]: () => (given ? serverError(clientOf(given)) : client?.lastError),
   })
 }
+
+/** Documents of other programs in the same collection have no version that is a text. */
+const ours = { version: { $gte: '' } }
 
 const ids = (found: object[]): string[] => found.map(each => (each as SessionDocument)._id)

@@ -134,6 +134,45 @@ test('an index on expires that deletes sessions within an hour of their expiry i
   t.regex(`${warnings[0]?.message}`, /index on expires deletes sessions too early.*expireAfterSeconds: 3600 by collMod/)
 })
 
+for (const code of [2, 67, 115, 238, 8000, 40_415]) {
+  test(`a server that refuses the indexes by error ${code} is warned of once, and the store works`, async t => {
+    const { collection } = stage(t)
+    const warnings = heardOf(t, new RegExp(`refuses \\(error ${code}\\)`))
+    const { store, refused } = withoutIndexes(collection, code)
+    const [key, record] = [newKey(), newRecord()]
+    t.true(await store.write(key, record, null))
+    t.true(await store.write(newKey(), newRecord(), null))
+    t.deepEqual(await store.read(key), record)
+    t.is(refused(), 2)
+    await new Promise(setImmediate)
+    t.deepEqual(
+      warnings.map(({ message }) => /index on (.*);/.exec(message)?.[1]),
+      ['expires', 'subject, _id'],
+    )
+  })
+}
+
+test('documents of another program are not listed, swept or harmed', async t => {
+  const { collection, store } = stage(t)
+  const foreign = [
+    { _id: 'a', expires: new Date(1), session: '{}' },
+    { _id: newKey(), expires: new Date(1), expiresAt: 1, subject: newKey() },
+    { _id: newKey(), expires: new Date(1), expiresAt: Date.now() + 60_000, version: 7 },
+  ]
+  await collection.insertMany(foreign)
+  const [key, record] = [newKey(), newRecord()]
+  t.true(await store.write(key, record, null))
+  t.is(await store.sweep(), 0)
+  const found: string[] = []
+  for await (const each of store.keys()) found.push(each)
+  t.deepEqual(found, [key])
+  await store.destroy(key)
+  t.deepEqual(
+    await collection.find().sort({ _id: 1 }).toArray(),
+    foreign.sort((a, b) => (a._id < b._id ? -1 : 1)),
+  )
+})
+
 test('an index that failed for another reason is tried again with the next write', async t => {
   const { collection } = stage(t)
   const { store, refused } = withoutIndexes(collection, 11_600)
