@@ -185,7 +185,7 @@ export class StoredSessions {
     const seen = new Set<string>()
     let login: Tombstone | undefined
     for (let at = key, state = known; ; ) {
-      const { attempt, seen: now } = await this.replace(at, ending(at, successor), { deadline, known: state })
+      const { attempt, seen: now } = await this.#leave(at, state, deadline, successor)
       if (attempt) {
         if (successor === undefined) await this.#store.destroy(at, deadline)
         this.#store.event('destroyed', at)
@@ -217,6 +217,26 @@ export class StoredSessions {
         session: was && isLive(was) ? was : undefined,
         tombstone: record?.kind === 'tombstone' ? record : undefined,
       }
+    }
+  }
+
+  /**
+   * Put a tombstone, or nothing, in place of a session. A full store may have no room for a tombstone: to end the session counts
+   * more than what a late request finds.
+   */
+  async #leave(
+    key: string,
+    known: State,
+    deadline: Deadline,
+    successor: string | undefined,
+  ): Promise<Settled<EndingAttempt>> {
+    try {
+      return await this.replace(key, ending(key, successor), { deadline, known })
+    } catch (error) {
+      if (successor === undefined || !isForRoom(error)) throw error
+      return this.replace(key, ending(key, undefined), { deadline }).catch(() => {
+        throw error
+      })
     }
   }
 
@@ -364,6 +384,18 @@ const ending =
     if (!now || now.kind === 'tombstone') return undefined
     return { record: successor === undefined ? ended(key) : tombstone(key, successor, 'login'), was: now }
   }
+
+/** How file systems, PostgreSQL, MySQL, MongoDB and Redis say that there is no room. */
+const noRoom: readonly unknown[] = [
+  ...['ENOSPC', 'EDQUOT', 'EFBIG', '53100', '53200'],
+  ...['ER_DISK_FULL', 'ER_RECORD_FILE_FULL', 14_031],
+]
+
+function isForRoom(error: unknown): boolean {
+  if (!isSessionError(error) || error.code !== 'ERR_SESSION_STORE') return false
+  const { code, message } = Object(error.cause) as { code?: unknown; message?: unknown }
+  return noRoom.includes(code) || /^-?OOM /.test(String(message))
+}
 
 /** The same failure for another request. */
 function another(error: unknown): unknown {
