@@ -11,6 +11,21 @@ test.serial('whatever overlapping requests do, each sees what a simple serial mo
   t.pass()
 })
 
+test.serial('replies that are lost change nothing that is seen', async t => {
+  for (const plan of samplePlans(11, 120)) {
+    const backend = memoryStore()
+    let writes = 0
+    const write: typeof backend.write = async (...call) => {
+      const won = await backend.write(...call)
+      if (++writes % 3 === 0) throw new Error('the reply was lost')
+      return won
+    }
+    const create: CreateStore = () => ({ ...backend, write, close: async () => {} })
+    deepEqual(await runPlan(plan, create), predict(plan))
+  }
+  t.pass()
+})
+
 test.serial('a plan is the same, and shows the same, whenever it is run', async t => {
   const seen = async () => {
     const all: unknown[] = []
