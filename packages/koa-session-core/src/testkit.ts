@@ -11,6 +11,7 @@ import { sweepingCases } from './testkit/sweeping.js'
 import { touchCases } from './testkit/touch.js'
 import { type Capability, type Case, type Create, World } from './testkit/world.js'
 
+export { type RaceOptions, raceOfProcesses } from './testkit/race.js'
 export type { Capability } from './testkit/world.js'
 
 export interface ConformanceOptions {

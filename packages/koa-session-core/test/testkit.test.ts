@@ -276,7 +276,10 @@ test('a list of keys in a message is short', async t => {
   }))
   const { run } = find('keys yields hundreds of sessions, each once', { create, capabilities: all })
   const { message } = await t.throwsAsync(run, { instanceOf: AssertionError })
-  t.regex(message, /^All 300 sessions are listed. keys yielded 150, expected 300; missing: \w{20}…, .* and 147 more$/)
+  t.regex(
+    message,
+    /^All 300 sessions are listed. keys yielded 150 times, expected 300; missing: \w{20}…, .* and 147 more$/,
+  )
 })
 
 test('the same seed plans the same calls, and a failure prints it with the history', async t => {

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'ava'
-import { conformanceCases } from 'koa-session-core/testkit'
+import { conformanceCases, raceOfProcesses } from 'koa-session-core/testkit'
 import { fileStore } from 'koa-session-store-file'
 import { remoteStore, startStoreProcess } from './store-process.js'
 
@@ -29,6 +29,12 @@ for (const { title, run } of conformanceCases({ create, capabilities: ['sweep', 
     t.pass()
   })
 }
+
+test.serial('the race of processes that the testkit offers to authors of stores', async t => {
+  process.env.FILE_STORE_WORLDS = root
+  const module = new URL('world.ts', import.meta.url)
+  await t.notThrowsAsync(raceOfProcesses({ module, increments: 25, timeout: 120_000 }))
+})
 
 test('a counter raised by compare-and-set from four processes is exact', async t => {
   const directory = join(root, 'counter')

@@ -1,6 +1,7 @@
 import { processCases, startProcesses } from '@koa-session/store-tests'
 import { sharedServer } from '@koa-session/test-servers'
 import test from 'ava'
+import { raceOfProcesses } from 'koa-session-core/testkit'
 
 const server = await sharedServer('redis')
 const processes = server ? await startProcesses(new URL('open.ts', import.meta.url), server.url) : []
@@ -12,6 +13,13 @@ for (const { title, run } of processCases({ processes, capabilities: ['keys', 's
     t.pass()
   })
 }
+
+const race = server ? test.serial : test.skip
+race('the race of processes that the testkit offers to authors of stores', async t => {
+  process.env.REDIS_URL = server?.url
+  const module = new URL('world.ts', import.meta.url)
+  await t.notThrowsAsync(raceOfProcesses({ module, increments: 25, timeout: 120_000 }))
+})
 
 test.after.always('processes end by themselves once their stores are closed', async t => {
   for (const one of processes) t.is(await one.end(), 0)

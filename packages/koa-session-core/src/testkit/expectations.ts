@@ -82,12 +82,12 @@ export async function lists(
 }
 
 /** `found` holds exactly `wanted`, each once and in any order, as `rule` asks. */
-export function isList(found: readonly string[], wanted: readonly string[], rule: string): void {
+export function isList(found: readonly string[], wanted: readonly string[], rule: string, what = 'keys yielded'): void {
   const twice = found.filter((key, n) => found.indexOf(key) !== n)
   const missing = wanted.filter(key => !found.includes(key))
   const extra = found.filter(key => !wanted.includes(key))
-  const faults = Object.entries({ 'yielded twice': twice, missing, unexpected: extra })
+  const faults = Object.entries({ twice, missing, unexpected: extra })
     .filter(([, keys]) => keys.length > 0)
     .map(([fault, keys]) => `${fault}: ${some(keys)}`)
-  ok(faults.length === 0, `${rule}. keys yielded ${found.length}, expected ${wanted.length}; ${faults.join('; ')}`)
+  ok(faults.length === 0, `${rule}. ${what} ${found.length} times, expected ${wanted.length}; ${faults.join('; ')}`)
 }

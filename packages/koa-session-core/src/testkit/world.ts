@@ -32,7 +32,7 @@ export class World {
   readonly seed: string | undefined
   readonly #options: WorldOptions
   readonly #time: CaseTime
-  readonly #name = `w${randomBytes(8).toString('hex').slice(1)}`
+  readonly #name = newWorld()
   readonly #tally: Tally = { written: new Set(), writes: 0, swept: 0 }
   readonly #opened: Promise<Store>[] = []
 
@@ -103,6 +103,9 @@ export class World {
 }
 
 const hex = (bytes: number): string => randomBytes(bytes).toString('hex')
+
+/** A name for `create`. */
+export const newWorld = (): string => `w${hex(8).slice(1)}`
 
 /** A key, or a subject: both are 64 lower-case hex characters. */
 export const newKey = (): string => hex(32)

@@ -1,0 +1,97 @@
+import { AssertionError } from 'node:assert'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import test from 'ava'
+import { conformanceCases, type RaceOptions, raceOfProcesses } from 'koa-session-core/testkit'
+import { racers } from './support/racers/racers.js'
+
+const root = mkdtempSync(join(tmpdir(), 'koa-session-race-'))
+process.env.RACE_WORLDS = root
+test.after.always(() => rmSync(root, { recursive: true, force: true }))
+
+/** Processes take the name of their store from the environment, so one race at a time. */
+function race(store: string, options: Partial<RaceOptions> = {}): Promise<void> {
+  process.env.RACE_STORE = store
+  return raceOfProcesses({ module: new URL('support/racers/racers.ts', import.meta.url), ...options })
+}
+
+/** How many processes this one has started that still run. */
+const children = (): number => process.getActiveResourcesInfo().filter(kind => kind === 'ProcessWrap').length
+
+test.serial('a race of processes resolves for a right store, and leaves no process', async t => {
+  await race('right')
+  t.is(children(), 0)
+})
+
+const caught: [store: string, message: RegExp][] = [
+  [
+    'no lock at all',
+    /^4 processes raised a counter 100 times each, so it is 400. It is \d+: write must check the version/,
+  ],
+  [
+    'no lock for a replacement',
+    /^4 processes raised a counter \d+ times each, so it is \d+. It is \d+: write must check/,
+  ],
+  ['no lock for a create', /^Of the processes that create the same session exactly one wins. True was answered /],
+  ['every write is an upsert', /^A destroyed session stays gone, whatever other processes write and touch meanwhile/],
+  ['memory', /^What one process has written every other reads: a store in the memory of a process is not for several/],
+  ['create throws', /^Process \d of 4 should open a store by the module of the race. It failed: Error: no server$/],
+  [
+    'write never wins',
+    /^Process \d of 4 should raise a counter. It failed: Error: A write at the version just read wins/,
+  ],
+  ['destroy ends its process', /^Process 1 of 4 should destroy a session. It ended with code 7$/],
+]
+for (const [store, message] of caught) {
+  test.serial(`a race of processes catches: ${store}`, async t => {
+    await t.throwsAsync(race(store), { instanceOf: AssertionError, message })
+    t.is(children(), 0)
+  })
+}
+
+const stuck: [store: string, what: string][] = [
+  ['create never settles', 'open a store by the module of the race'],
+  ['read never settles', 'read what another process wrote'],
+  ['read keeps its process busy for ever', 'read what another process wrote'],
+  ['close never settles', 'close the store'],
+]
+for (const [store, what] of stuck) {
+  test.serial(`a race of processes ends by itself, and ends its processes: ${store}`, async t => {
+    const message = new RegExp(`^Process \\d of 4 should ${what} within 10000 ms, or make progress. It does neither$`)
+    await t.throwsAsync(race(store, { timeout: 10_000 }), { instanceOf: AssertionError, message })
+    t.is(children(), 0)
+  })
+}
+
+for (const { title, run } of conformanceCases({
+  create: racers['no lock at all'] as never,
+  capabilities: ['shared'],
+})) {
+  test.serial(`what a race is for: a store that does not lock passes in one process: ${title}`, async t => {
+    await t.notThrowsAsync(run())
+  })
+}
+
+test.serial('a module that cannot be loaded, or has no create, is told', async t => {
+  const load = (source: string) => raceOfProcesses({ module: `data:text/javascript,${encodeURIComponent(source)}` })
+  await t.throwsAsync(load('export const open = 1'), {
+    message: /It failed: TypeError: it has no export create\(world\)$/,
+  })
+  await t.throwsAsync(load('throw new Error("no driver")'), { message: /It failed: Error: no driver$/ })
+  t.is(children(), 0)
+})
+
+test('wrong options of raceOfProcesses are a TypeError naming option and rule', async t => {
+  const wrong = (options: object) => t.throwsAsync(raceOfProcesses(options as RaceOptions), { instanceOf: TypeError })
+  t.regex(
+    (await wrong({ module: './open.js' })).message,
+    /^raceOfProcesses\(\): option module must be the URL of a module/,
+  )
+  const module = new URL('file:///none.js')
+  t.regex(
+    (await wrong({ module, processes: 1 })).message,
+    /option processes must be a whole number from 2 to 64, got 1$/,
+  )
+  t.regex((await wrong({ module, procs: 4 })).message, /option procs is unknown/)
+})
