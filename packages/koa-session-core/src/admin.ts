@@ -4,7 +4,7 @@ import { lookUp } from './lookup.js'
 import { isLive } from './record.js'
 import type { Runtime } from './runtime.js'
 import { assign, type Session, type SessionData } from './session.js'
-import type { EnumerableStore } from './store.js'
+import type { EnumerableStore, StoreCall } from './store.js'
 import type { Sweeper } from './sweeper.js'
 import { Visit } from './visit.js'
 
@@ -56,11 +56,23 @@ export function admin(runtime: Runtime, sweeper: Sweeper): Admin {
     if (typeof subject !== 'string') throw new TypeError(`subject must be a string, got ${typeof subject}`)
     const abort = new AbortController()
     const { signal } = abort
-    const keys = (options.store as EnumerableStore).keys({ subject: sha256(subject), signal })[Symbol.asyncIterator]()
+    let step: StoreCall | undefined
+    const keys = (options.store as EnumerableStore)
+      .keys({
+        subject: sha256(subject),
+        get signal() {
+          // A look at it is a step of the call under way.
+          return step?.signal ? signal : abort.signal
+        },
+      })
+      [Symbol.asyncIterator]()
     let failed = false
     try {
       for (;;) {
-        const { done, value } = await store.call('keys', undefined, store.deadline(), () => keys.next())
+        const { done, value } = await store.call('keys', undefined, store.deadline(), call => {
+          step = call
+          return keys.next()
+        })
         if (done) return
         yield value
       }

@@ -7,9 +7,16 @@ import type { StoreCall } from './store.js'
 export class BoundedCall implements StoreCall {
   #controller: AbortController | undefined
   #reason: unknown
+  readonly #step: (() => void) | undefined
+
+  /** `step` runs whenever the store looks at the signal. */
+  constructor(step?: () => void) {
+    this.#step = step
+  }
 
   get signal(): AbortSignal {
     if (this.#reason !== undefined) return AbortSignal.abort(this.#reason)
+    this.#step?.()
     this.#controller ??= new AbortController()
     return this.#controller.signal
   }

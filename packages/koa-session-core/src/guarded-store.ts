@@ -100,7 +100,10 @@ export class GuardedStore {
   #bounded<T>(operation: string, deadline: Deadline, run: (call: StoreCall) => Promise<T>, data?: string): Promise<T> {
     const { store } = this.#options
     return new Promise((resolve, reject) => {
-      const call = new BoundedCall()
+      // Long work is bounded step by step: a store looks at the signal before each.
+      const isLong = operation === 'sweep' || operation === 'keys'
+      const call = new BoundedCall(isLong ? () => timer?.refresh() : undefined)
+      let timer: NodeJS.Timeout | undefined
       const expire = () => {
         const error = this.timeout(operation)
         reject(error)
@@ -109,7 +112,7 @@ export class GuardedStore {
       const left = deadline - elapsed()
       if (left <= 0) return expire()
       // Not unref'd: a script that waits for a silent store must end with this error, not by running out of events.
-      const timer = setTimeout(expire, left)
+      timer = setTimeout(expire, left)
       const fail = (cause: unknown) => {
         clearTimeout(timer)
         if (call.isAbortedWith(cause)) return

@@ -15,7 +15,10 @@ export interface SessionRecord {
   readonly subject?: string
 }
 
-/** What comes with every call. */
+/**
+ * What comes with every call. `sweep` and `keys` may take long: a look at `signal` before each step of theirs begins the time
+ * of `storeTimeout` anew.
+ */
 export interface StoreCall {
   /**
    * Already aborted: the call rejects with the signal's reason and does nothing. Aborted later: whether the call took

@@ -57,23 +57,24 @@ export function fileStore(options: FileStoreOptions = {}): SweepableStore & Enum
       })
     },
 
-    async sweep({ signal } = {}) {
+    async sweep(call) {
       let swept = 0
       // Not always from the first on: a sweep that is aborted half way must not leave the same shards out each time.
       const first = Math.floor(Math.random() * shardNames.length)
       for (const shard of [...shardNames.slice(first), ...shardNames.slice(0, first)]) {
-        signal?.throwIfAborted()
-        swept += await sweepShard(directory, join(directory, shard), signal)
+        call?.signal?.throwIfAborted()
+        swept += await sweepShard(directory, join(directory, shard), call)
       }
       return swept
     },
 
-    async *keys({ signal, subject } = {}) {
+    async *keys(call) {
+      const subject = call?.subject
       for (const shard of shardNames) {
-        signal?.throwIfAborted()
+        call?.signal?.throwIfAborted()
         // A directory read while it changes may give a name twice.
         const seen = new Set<string>()
-        for await (const entries of entriesIn(join(directory, shard), signal)) {
+        for await (const entries of entriesIn(join(directory, shard), call)) {
           const found = await Promise.all(
             entries.map(async ({ path, key, attempt, isDirectory }) => {
               if (key === undefined || attempt !== undefined || seen.has(key)) return undefined

@@ -1,5 +1,6 @@
 import { opendir } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { StoreCall } from 'koa-session-core'
 import { hasCode } from './disk.js'
 import type { Tag } from './tag.js'
 
@@ -38,14 +39,14 @@ export const recordFileOf = (directory: string, key: string, tag: Tag): string =
   join(shardOf(directory, key), `${key}.${tag.attempt}.${tag.previous}`)
 
 /** What is in a shard, a few entries at a time, so that a million sessions neither fill memory nor hold up the process. */
-export async function* entriesIn(shard: string, signal?: AbortSignal): AsyncGenerator<Entry[]> {
+export async function* entriesIn(shard: string, call?: StoreCall): AsyncGenerator<Entry[]> {
   let entries: Entry[] = []
   try {
     for await (const found of await opendir(shard, { bufferSize: entriesAtATime })) {
       const entry = entryOf(shard, found.name, found.isDirectory())
       if (entry) entries.push(entry)
       if (entries.length < entriesAtATime) continue
-      signal?.throwIfAborted()
+      call?.signal?.throwIfAborted()
       yield entries
       entries = []
     }

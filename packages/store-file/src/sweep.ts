@@ -1,11 +1,12 @@
 import { rm } from 'node:fs/promises'
+import type { StoreCall } from 'koa-session-core'
 import { discard, reportSkipped } from './disk.js'
 import { type Entry, entriesIn } from './layout.js'
 import { SessionCell } from './session-cell.js'
 import { isSweepable } from './tag.js'
 
 /** Remove what is expired in one shard, and what dead processes left there. Resolves to how many sessions went. */
-export async function sweepShard(directory: string, shard: string, signal?: AbortSignal): Promise<number> {
+export async function sweepShard(directory: string, shard: string, call?: StoreCall): Promise<number> {
   let swept = 0
   const known = new Set<string>()
   const recordFiles: Entry[] = []
@@ -24,10 +25,10 @@ export async function sweepShard(directory: string, shard: string, signal?: Abor
     }
   }
 
-  for await (const entries of entriesIn(shard, signal)) await Promise.all(entries.map(visit))
+  for await (const entries of entriesIn(shard, call)) await Promise.all(entries.map(visit))
   for (const { path, key, attempt, previous } of recordFiles) {
     if (key === undefined || attempt === undefined || known.has(attempt)) continue
-    signal?.throwIfAborted()
+    call?.signal?.throwIfAborted()
     const { tag, blocked } = await new SessionCell(directory, key).list()
     // Its writer saw `previous` as the state before making the file, and can only replace that very state. With
     // another state in place, it never will: no state comes back. So a file may be young and still be litter.

@@ -66,18 +66,19 @@ export function mongoStore(options: MongoStoreOptions): SweepableStore & Enumera
       await run(signal, (collection, signal) => collection.deleteOne({ _id: key }, writing(signal)))
     },
 
-    async sweep({ signal } = {}) {
+    async sweep(call) {
       // By the field that has an index.
       const latest = Date.now() - sweepDelay
       const expired = { expires: { $lte: new Date(latest) }, expiresAt: { $lte: latest }, ...ours }
       const page = { projection: { _id: 1 }, limit: batch }
       for (let swept = 0; ; ) {
-        const found = await run(signal, (collection, signal) =>
+        const found = await run(call?.signal, (collection, signal) =>
           collection.find(expired, { ...reading(signal), ...page }).toArray(),
         )
         const these = { _id: { $in: ids(found) }, ...expired }
         if (found.length === 0) return swept
-        swept += (await run(signal, (collection, signal) => collection.deleteMany(these, writing(signal)))).deletedCount
+        swept += (await run(call?.signal, (collection, signal) => collection.deleteMany(these, writing(signal))))
+          .deletedCount
       }
     },
 

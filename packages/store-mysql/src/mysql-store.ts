@@ -68,10 +68,10 @@ export function mysqlStore(options: MysqlStoreOptions): SweepableStore & Enumera
       await executor.change(signal, sql.destroy, [key])
     },
 
-    async sweep({ signal } = {}) {
+    async sweep(call) {
       const latest = Date.now() - sweepDelay
       for (let swept = 0; ; ) {
-        const deleted = await executor.change(signal, sql.sweep, [latest])
+        const deleted = await executor.change(call?.signal, sql.sweep, [latest])
         swept += deleted
         if (deleted < sweepBatch) return swept
       }

@@ -68,10 +68,10 @@ export function postgresStore(options: PostgresStoreOptions): SweepableStore & E
       await executor.run(signal, sql.destroy, [key])
     },
 
-    async sweep({ signal } = {}) {
+    async sweep(call) {
       const latest = Date.now() - sweepDelay
       for (let swept = 0; ; ) {
-        const { rowCount } = await executor.run(signal, sql.sweep, [latest])
+        const { rowCount } = await executor.run(call?.signal, sql.sweep, [latest])
         swept += rowCount ?? 0
         if ((rowCount ?? 0) < batch) return swept
       }
