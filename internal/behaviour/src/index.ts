@@ -6,6 +6,7 @@ import { endingCases } from './endings.js'
 import { expiryCases } from './expiry.js'
 import { flashCases } from './flash.js'
 import { lateAnswerCases } from './late-answers.js'
+import { revocationCases } from './revocation.js'
 import { rotationCases } from './rotation.js'
 import { type BehaviourCase, type BehaviourOptions, Stage } from './stage.js'
 import { touchCases } from './touches.js'
@@ -28,6 +29,7 @@ const cases = [
   ...copiedSessionCases,
   ...touchCases,
   ...adminCases,
+  ...revocationCases,
   ...expiryCases,
 ]
 

@@ -21,7 +21,9 @@ interface Tombstone {
   readonly successor: string
   /** Whether `regenerate` left it. */
   readonly login: boolean
-  readonly reason: 'rotation' | 'subject' | 'login' | 'confirmed'
+  readonly reason: 'rotation' | 'subject' | 'login' | 'confirmed' | 'revoked'
+  /** Whose session it was, until another one is stored in its place. */
+  readonly user: string | undefined
   readonly expiresAt: number
 }
 
@@ -154,6 +156,10 @@ class World {
     else if (action.kind === 'revokeAll') {
       const found = this.#list(action.user)
       for (const [id] of found) this.#kept.delete(id)
+      for (const id of [...this.#kept.keys()]) {
+        const stone = this.#found(id)
+        if (stone?.kind === 'tombstone' && stone.user === action.user) this.#bury(id, stone.successor, 'revoked')
+      }
       this.notes.add(action, found.length)
     } else if (action.kind === 'begin') this.#begin(action)
     else {
@@ -319,12 +325,20 @@ class World {
     const before = request.seen.known
     // A handler that failed: what was not awaited is not committed.
     if (action.status !== 500) this.#commit(request, { do: 'save' })
+    this.#giveUp(request.seen)
     this.#prove(request, request.seen.known !== before)
     this.#tell(request)
     this.#requests.delete(action.client)
     const { answer } = request
     if (answer) (this.#jars[request.browser] as Jar).keep(answer.lasts === 0 ? undefined : answer.cookie?.id)
     this.notes.add(action, action.status, answer && this.notes.cookie(answer.cookie?.id, answer.lasts))
+  }
+
+  /** Nothing came in the place of a session that was somebody's. */
+  #giveUp({ known, lost, before }: Seen): void {
+    if (known || lost || !before?.ended || before.grave?.stone.user === undefined) return
+    const { at, stone } = before.grave
+    if (this.#found(at) === stone) this.#bury(at, stone.successor, 'login')
   }
 
   /** What the answer would say must still hold, unless the commit has just shown that it does. */
@@ -379,7 +393,7 @@ class World {
           next.before = { seen, regenerated, ended: false, grave: { at, stone: found } }
           return []
         }
-        login = found.reason === 'login' ? { at, stone: found } : undefined
+        login = found.reason === 'login' || found.reason === 'revoked' ? { at, stone: found } : undefined
         at = found.successor
         found = this.#found(at)
       }
@@ -391,7 +405,7 @@ class World {
     }
     let ended = found !== undefined
     let grave: Grave | undefined
-    if (found && regenerated) grave = { at, stone: this.#bury(at, next.id, 'login') }
+    if (found && regenerated) grave = { at, stone: this.#bury(at, next.id, 'login', found.data.user) }
     else if (found) this.#kept.delete(at)
     // A login that has not stored its session cannot do so any more.
     if (login && this.#found(login.at) === login.stone) {
@@ -402,9 +416,9 @@ class World {
     return found?.flash ?? []
   }
 
-  #bury(id: string, successor: string, reason: Tombstone['reason']): Tombstone {
-    const login = reason === 'login' || reason === 'confirmed'
-    const stone = { kind: 'tombstone', successor, login, reason, expiresAt: this.#now + times.tombstone } as const
+  #bury(id: string, successor: string, reason: Tombstone['reason'], user?: string): Tombstone {
+    const login = reason !== 'rotation' && reason !== 'subject'
+    const stone = { kind: 'tombstone', successor, login, reason, user, expiresAt: this.#now + times.tombstone } as const
     this.#kept.set(id, stone)
     return stone
   }
@@ -498,7 +512,7 @@ class World {
       found = this.#found(at)
     }
     if (found?.kind === 'live') {
-      const grave = { at, stone: this.#bury(at, seen.id, 'login') }
+      const grave = { at, stone: this.#bury(at, seen.id, 'login', found.data.user) }
       seen.before = { seen: undefined, regenerated: true, ended: true, grave }
     } else if (found?.login) {
       seen.before = { seen: undefined, regenerated: true, ended: false, grave: { at, stone: found } }
@@ -520,7 +534,10 @@ class World {
     if (!grave || (isLogin && ended && grave.stone.successor === id && !hadUser(seen))) return true
     const now = this.#found(grave.at)
     const isLogged = now?.kind === 'tombstone' && now.login
-    const mayConfirm = isLogged && (now === grave.stone || (now.reason === 'confirmed' && this.#live(now.successor)))
+    const isRevoked = isLogged && now.reason === 'revoked'
+    const isCopy = user !== undefined && had(seen, user)
+    const isOpen = isRevoked ? now.successor === grave.stone.successor && !isCopy : now === grave.stone
+    const mayConfirm = isLogged && (isOpen || (now.reason === 'confirmed' && this.#live(now.successor)))
     if (isLogged && (isLogin || mayConfirm)) {
       this.#bury(grave.at, id, 'confirmed')
       return true

@@ -54,6 +54,33 @@ const numbers = (length: number): number[] => Array.from({ length }, (_, n) => n
 
 const cases: { title: string; run(fleet: Fleet): Promise<void> }[] = [
   {
+    title: 'across four processes, revokeAll ends sessions that change their ids as fast as they can',
+    async run(fleet) {
+      await fleet.ask(0, 'sign-in?key=ann')
+      const first = fleet.cookie
+      const devices = await Promise.all(
+        numbers(4).map(async n => cookieOf(await fleet.ask(n, 'sign-in?key=ann', { keep: false, cookie: '' })) ?? ''),
+      )
+      let isOver = false
+      // The first device sends several requests at once.
+      const loops = [first, first, first, first, ...devices].map(async (cookie, lane) => {
+        let mine = cookie
+        for (let n = 0; !isOver; n++) {
+          const answer = await fleet.ask(n + lane, 'rotate', { keep: false, cookie: mine })
+          mine = cookieOf(answer) ?? mine
+        }
+        return mine
+      })
+      for (const n of numbers(10)) await fleet.ask(n, 'data', { keep: false })
+      await fleet.ask(3, 'revoke?key=ann', { keep: false, cookie: '' })
+      isOver = true
+      for (const cookie of [first, ...devices, ...(await Promise.all(loops))]) {
+        deepEqual((await fleet.ask(1, 'data', { keep: false, cookie })).value, {})
+      }
+      equal((await fleet.ask(2, 'revoke?key=ann', { keep: false, cookie: '' })).value, 0)
+    },
+  },
+  {
     title: 'across four processes, 50 parallel requests that each set their own key keep all 50',
     async run(fleet) {
       await fleet.ask(0, 'set?key=first')

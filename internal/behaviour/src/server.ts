@@ -36,19 +36,20 @@ async function open(name: string): Promise<World> {
       process.send?.('waiting')
       await released.opened
     }
-    const value = await act(ctx, pathname.split('/')[2] ?? '', searchParams.get('key') ?? 'key')
+    const value = await act(sessions, ctx, pathname.split('/')[2] ?? '', searchParams.get('key') ?? 'key')
     ctx.body = { value: value === undefined ? data : value }
   })
   return { sessions, released, handle: app.callback() }
 }
 
-function act(ctx: Context, action: string, key: string): unknown {
+function act(sessions: Sessions, ctx: Context, action: string, key: string): unknown {
   const current = ctx.session as unknown as LooseSession
   if (action === 'set') current[key] = true
   else if (action === 'flash') ctx.flash(key)
   else if (action === 'take') return ctx.flash()
   else if (action === 'sign-in') current.user = key
   else if (action === 'rotate') return current.rotateId()
+  else if (action === 'revoke') return sessions.revokeAll(key)
   else if (action === 'log-out') return current.destroy()
   else if (action === 'raise') {
     return current.update(data => {

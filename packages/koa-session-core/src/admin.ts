@@ -1,10 +1,13 @@
 import type { IncomingMessage } from 'node:http'
+import { kindOf } from './check.js'
 import { isKey, sha256 } from './id.js'
+import { keysOf } from './listing.js'
 import { lookUp } from './lookup.js'
-import { isLive } from './record.js'
+import { isLive, type Stored } from './record.js'
+import { longestSilence } from './revocation.js'
 import type { Runtime } from './runtime.js'
 import { assign, type Session, type SessionData } from './session.js'
-import type { EnumerableStore, StoreCall } from './store.js'
+import { limitSessions } from './session-limit.js'
 import type { Sweeper } from './sweeper.js'
 import { Visit } from './visit.js'
 
@@ -27,11 +30,15 @@ export interface Admin {
   open(req: IncomingMessage): Promise<Session | undefined>
   /** The live sessions of a subject. Rejects with a `TypeError` without `subject` or on a store that cannot list. */
   list(subject: string): AsyncIterable<SessionInfo>
-  /** End the session under `key`, wherever it went meanwhile. */
-  revoke(key: string): Promise<void>
   /**
-   * End all sessions of a subject but the one under `except`. Resolves to how many. Rejects with a `TypeError` without
-   * `subject` or on a store that cannot list.
+   * End the session under `key`, wherever it went meanwhile; with `subject` only one of theirs. Resolves to whether a
+   * session was ended.
+   */
+  revoke(key: string, options?: { readonly subject?: string }): Promise<boolean>
+  /**
+   * End every session of a subject that exists at the time of the call, but the one under `except`, however often they change
+   * their ids meanwhile. Resolves to how many were ended. Rejects with a `TypeError` without `subject` or on a store that
+   * cannot list.
    */
   revokeAll(subject: string, options?: { readonly except?: string }): Promise<number>
   /** Delete now what expired an hour ago or earlier. Resolves to how many went. */
@@ -42,49 +49,18 @@ export interface Admin {
 }
 
 export function admin(runtime: Runtime, sweeper: Sweeper): Admin {
-  const { codec, options, sessions, store } = runtime
+  const { codec, options, revocations, sessions, store } = runtime
 
   const close = async (): Promise<void> => {
     sweeper.stop()
     await options.store.close()
   }
 
-  /** The keys of a subject's live sessions, each bounded by `storeTimeout`. */
-  async function* keysOf(subject: string): AsyncGenerator<string> {
+  /** The hash of a subject whose sessions are asked for. */
+  const listed = (subject: unknown): string => {
     if (!options.subjectOf) throw new TypeError('list and revokeAll need the option subject')
     if (!('keys' in options.store)) throw new TypeError(`store ${options.store.name} cannot list sessions`)
-    if (typeof subject !== 'string') throw new TypeError(`subject must be a string, got ${typeof subject}`)
-    const abort = new AbortController()
-    const { signal } = abort
-    let step: StoreCall | undefined
-    const keys = (options.store as EnumerableStore)
-      .keys({
-        subject: sha256(subject),
-        get signal() {
-          // A look at it is a step of the call under way.
-          return step?.signal ? signal : abort.signal
-        },
-      })
-      [Symbol.asyncIterator]()
-    let failed = false
-    try {
-      for (;;) {
-        const { done, value } = await store.call('keys', undefined, store.deadline(), call => {
-          step = call
-          return keys.next()
-        })
-        if (done) return
-        yield value
-      }
-    } catch (error) {
-      failed = true
-      abort.abort(error)
-      throw error
-    } finally {
-      const returned = Promise.resolve(keys.return?.()).catch(() => {})
-      // After a failure it may wait behind a call that never ends.
-      if (!failed) await returned
-    }
+    return hashOf(subject)
   }
 
   return {
@@ -99,8 +75,12 @@ export function admin(runtime: Runtime, sweeper: Sweeper): Admin {
       const { entry } = visit
       const { id, key } = entry
       // Unlike a request's, this one is stored also when it is empty: somebody asked for it.
-      await sessions.write(entry.compose(key, entry.view()), null, store.deadline())
+      const made = entry.compose(key, entry.view())
+      await sessions.write(made, null, store.deadline())
       store.event('created', key)
+      if (made.record.subject !== undefined && options.maxSessionsPerSubject !== Number.POSITIVE_INFINITY) {
+        await limitSessions(runtime, made, store.deadline()).catch(error => runtime.report(error))
+      }
       return { id, key, cookie: options.transport.names.map(name => `${name}=${id}`).join('; ') }
     },
 
@@ -116,10 +96,11 @@ export function admin(runtime: Runtime, sweeper: Sweeper): Admin {
     },
 
     async *list(subject) {
-      for await (const key of keysOf(subject)) {
+      const hash = listed(subject)
+      for await (const key of keysOf(runtime, hash)) {
         const found = await store.read(key, store.deadline())
         // It may have become somebody else's since it was found.
-        if (!isLive(found) || found.record.subject !== sha256(subject)) continue
+        if (!isLive(found) || found.record.subject !== hash) continue
         const { createdAt, record } = found
         let data: SessionData
         try {
@@ -133,27 +114,51 @@ export function admin(runtime: Runtime, sweeper: Sweeper): Admin {
       }
     },
 
-    async revoke(key) {
+    async revoke(key, revoked = {}) {
+      const { subject } = checkedObject('revoke()', revoked)
       // The value is not shown: it may be an id.
       if (!isKey(key)) throw new TypeError('revoke(key): key must be 64 lower-case hex characters')
-      await sessions.end(key, undefined, store.deadline())
+      if (subject === undefined) return (await sessions.end(key, undefined, store.deadline())).ended
+      if (!options.subjectOf) throw new TypeError('revoke(key, { subject }) needs the option subject')
+      const hash = hashOf(subject)
+      const isTheirs = ({ record }: Stored) => record.subject === hash
+      return (await sessions.end(key, undefined, store.deadline(), undefined, undefined, isTheirs)).ended
     },
 
-    async revokeAll(subject, { except } = {}) {
+    async revokeAll(subject, revoked = {}) {
+      const { except } = checkedObject('revokeAll()', revoked)
       if (except !== undefined && !isKey(except)) {
         throw new TypeError('revokeAll(): except must be a key, 64 lower-case hex characters')
       }
-      let count = 0
-      let found = 0
-      // Again until nothing is found, and once more at least: a session that changed its id meanwhile may have been passed
-      // over under both.
-      for (let pass = 0; pass < 2 || found > 0; pass++) {
-        found = 0
-        for await (const key of keysOf(subject)) {
-          if (key !== except && (await sessions.end(key, undefined, store.deadline())).session) found++
-        }
-        count += found
+      const hash = listed(subject)
+      const call = await revocations.begin(hash, except)
+      let spares: readonly string[] = []
+      const isMeant = (found: Stored) => {
+        const isNew = 'createdAt' in found && found.createdAt > call.at
+        return found.record.subject === hash && !isNew && !spares.includes(found.key)
       }
+      let count = 0
+      let heardAt = call.at
+      try {
+        // Twice, because a session may have been about to change its id as the call began.
+        for (let pass = 0; pass < 2; pass++) {
+          for await (const key of keysOf(runtime, hash)) {
+            if (except !== undefined) spares = await revocations.spares(hash, call)
+            if (!spares.includes(key)) {
+              const { session } = await sessions.end(key, undefined, store.deadline(), undefined, undefined, isMeant)
+              if (session) count++
+            }
+            if (Date.now() < heardAt + longestSilence / 4) continue
+            heardAt = Date.now()
+            await revocations.renew(hash, call)
+          }
+        }
+      } catch (error) {
+        // The store may be down, and nobody shall wait for it twice.
+        revocations.end(hash, call).catch(() => {})
+        throw error
+      }
+      await revocations.end(hash, call)
       return count
     },
 
@@ -161,4 +166,15 @@ export function admin(runtime: Runtime, sweeper: Sweeper): Admin {
     close,
     [Symbol.asyncDispose]: close,
   }
+}
+
+function checkedObject<T extends object>(name: string, options: T): T {
+  if (typeof options === 'object' && options !== null) return options
+  throw new TypeError(`${name}: options must be an object, got ${kindOf(options)}`)
+}
+
+/** The value is not shown: it may be somebody's name. */
+function hashOf(subject: unknown): string {
+  if (typeof subject === 'string') return sha256(subject)
+  throw new TypeError(`subject must be a string, got ${kindOf(subject)}`)
 }

@@ -14,8 +14,10 @@ import {
   tombstone,
 } from './record.js'
 import { isWithheld } from './restriction.js'
+import type { Revocations } from './revocation.js'
 import type { Runtime } from './runtime.js'
 import type { SessionData } from './session.js'
+import { limitSessions } from './session-limit.js'
 import { type Attempt, conflict, type Plan, pause } from './stored-sessions.js'
 import { elapsed } from './waiting.js'
 
@@ -23,9 +25,13 @@ export interface How {
   readonly deadline: Deadline
   /** Change the id even if nothing else changed. */
   readonly rotate?: boolean
+  /** The session is one that `revokeAll`, which is running, spares. */
+  readonly spared?: boolean
   /** Applied to the newest data, and again after each lost race. */
   readonly change?: (data: SessionData) => unknown
 }
+
+type Verdict = Awaited<ReturnType<Revocations['verdict']>>
 
 /** The next state of a session, as one attempt would store it. */
 interface Change extends Attempt {
@@ -37,6 +43,8 @@ interface Change extends Attempt {
   readonly queued: readonly Queued[]
   /** Whether the user's object already has what others changed. */
   readonly isShown: boolean
+  /** Whether this makes one session more of its subject, where their number is limited. */
+  readonly isOneMore: boolean
 }
 
 /** The tombstone to confirm where a session is stored in place of one that ended. */
@@ -126,24 +134,30 @@ async function replace(runtime: Runtime, entry: Entry, how: How, confirms?: Conf
   const { sessions, store } = runtime
   const { deadline } = how
   const { key, known } = entry
-  const plan: Plan<Change> = now => changeOf(runtime, entry, how, key, now, confirms)
+  let verdict: Verdict
+  const heed = (found: Verdict) => {
+    verdict = found
+  }
+  const plan: Plan<Change> = now => changeOf(runtime, entry, how, key, now, confirms, heed)
   const start = confirms?.tombstone ?? known
   const first = plan(start, [])
   const { attempt, seen, state } = first
     ? await sessions.replace(start?.key ?? key, plan, { deadline, known: start, first, owner: entry })
     : { attempt: undefined, seen: start, state: start }
   if (attempt) {
-    const { session, id, queued, isShown, record } = attempt
+    const { session, id, queued, isShown, isOneMore, record } = attempt
     if (id !== undefined) entry.moveTo(id)
     entry.settle(session, queued, isShown, record === session ? state : session)
     if (id !== undefined) store.event('rotated', key)
     else if (!known) store.event('created', key)
+    if (isOneMore) await limit(runtime, entry, session, deadline)
     return true
   }
   if (entry.over) return false
+  if (verdict === 'spared') return commit(runtime, entry, { ...how, spared: true })
   if (entry.key !== key || (!known && entry.known)) return commit(runtime, entry, how)
   if (confirms) return false
-  if (isLive(seen) && !isPast(runtime, seen)) {
+  if (isLive(seen) && !isPast(runtime, seen) && verdict !== 'ends') {
     // Nothing is left to write.
     if (seen !== known) entry.meet(seen)
     return true
@@ -153,6 +167,16 @@ async function replace(runtime: Runtime, entry: Entry, how: How, confirms?: Conf
   return commit(runtime, entry, how)
 }
 
+async function limit(runtime: Runtime, entry: Entry, session: Live, deadline: Deadline): Promise<void> {
+  try {
+    const newest = await limitSessions(runtime, session, deadline)
+    if (newest !== session && entry.key === session.key && !entry.over) entry.meet(newest)
+  } catch (error) {
+    // The login is stored. One session too many is no reason to refuse it.
+    entry.visit.report(error)
+  }
+}
+
 const isPast = ({ options }: Runtime, { createdAt, maxAge }: Live): boolean =>
   isOver(options, Date.now(), createdAt, maxAge)
 
@@ -160,17 +184,19 @@ const isPast = ({ options }: Runtime, { createdAt, maxAge }: Live): boolean =>
 function changeOf(
   runtime: Runtime,
   entry: Entry,
-  { change, rotate, deadline }: How,
+  { change, rotate, spared, deadline }: How,
   key: string,
   now: Stored | null,
   confirms: Confirmation | undefined,
+  heed: (verdict: Verdict) => void,
 ): Change | undefined {
-  const { options, sessions, store } = runtime
+  const { options, revocations, sessions, store } = runtime
   if (entry.over || entry.key !== key) return undefined
   let newest: Live | null = null
   if (confirms) {
     if (entry.known || now?.kind !== 'tombstone' || !now.login) return undefined
-    const isOurs = now.record.version === confirms.tombstone.record.version
+    const { record, successor } = confirms.tombstone
+    const isOurs = now.record.version === record.version || (now.reason === 'revoked' && now.successor === successor)
     if (!confirms.isLogin && now.reason !== 'confirmed' && !isOurs) return undefined
   } else if (now) {
     if (!isLive(now) || isPast(runtime, now)) return undefined
@@ -193,9 +219,15 @@ function changeOf(
     }
     if (rotates || !entry.known) entry.visit.assertDeliverable()
     const queued = [...entry.queued]
+    const { subject } = view
+    if (confirms && now?.kind === 'tombstone' && now.reason === 'revoked' && entry.had(subject)) {
+      undo()
+      return undefined
+    }
+    const isOneMore = options.maxSessionsPerSubject !== Number.POSITIVE_INFINITY && entry.authenticates(view)
     if (!rotates && !confirms) {
       const session = entry.compose(key, view, newest)
-      return { record: session, session, queued, isShown, undo: change && undo }
+      return { record: session, session, queued, isShown, isOneMore, undo: change && undo }
     }
     const id = confirms ? undefined : newId()
     const session = entry.compose(id === undefined ? key : options.transport.keyOf(id), view, newest)
@@ -207,9 +239,19 @@ function changeOf(
       ...(id !== undefined && { id }),
       queued,
       isShown,
+      isOneMore,
       undo,
       async prepare() {
+        // A session that has its subject already, which did not sign in just now.
+        const known = confirms ? entry.had(subject) && entry.origin : newest?.record.subject === subject && newest
+        if (spared && known && subject !== undefined) await revocations.spare(subject, known.key, session.key)
         if (!(await sessions.write(session, null, deadline))) throw new Error('a new session id was already taken')
+        // From here on a listing meets it. So `revokeAll`, if it has not begun before, ends it.
+        const verdict = known && subject !== undefined && (await revocations.verdict(subject, known, deadline))
+        if (verdict === 'ends' || (verdict === 'spared' && !spared && !confirms)) {
+          heed(verdict)
+          return false
+        }
         if (confirms?.isLogin !== false || now?.kind !== 'tombstone' || now.reason !== 'confirmed') return true
         // A double click: both count as long as the other login lives.
         return isLive(await store.read(now.successor, deadline))

@@ -1,6 +1,7 @@
 import type { Entry } from './entry.js'
 import { ownMessages } from './flash-queue.js'
 import type { Deadline } from './guarded-store.js'
+import { type Stored, tombstone } from './record.js'
 import type { Runtime } from './runtime.js'
 import { turn } from './turn.js'
 
@@ -50,6 +51,16 @@ export class Endings {
 
   async carryOutAll(deadline: Deadline): Promise<void> {
     for (const ending of this.#left) await this.carryOut(ending, deadline)
+  }
+
+  /** Nothing was stored in the place of a session that was regenerated, so nobody has to find its tombstone any more. */
+  async leave({ before, known, lost }: Entry, deadline: Deadline): Promise<void> {
+    if (known || lost || !before?.ended || before.tombstone?.record.subject === undefined) return
+    const { key, record, successor } = before.tombstone
+    const plan = (now: Stored | null) =>
+      now?.record.version === record.version ? { record: tombstone(key, successor, 'login') } : undefined
+    // Otherwise it is found for a minute more, and is no session.
+    await this.#runtime.sessions.replace(key, plan, { deadline, known: before.tombstone }).catch(() => {})
   }
 
   async #end({ old, next, login }: Ending, deadline: Deadline): Promise<void> {

@@ -181,7 +181,8 @@ export class Entry {
     return moved && subject !== undefined && !this.had(subject)
   }
 
-  had(subject: string): boolean {
+  had(subject: string | undefined): boolean {
+    if (subject === undefined) return false
     const before = this.before?.entry
     if (before?.had(subject)) return true
     return this.#subjectOf(this.#first) === subject || this.#subjectOf(this.known) === subject
@@ -190,6 +191,13 @@ export class Entry {
   /** Whether the session was somebody's when this request read it. */
   get hadSubject(): boolean {
     return this.#subjectOf(this.#first) !== undefined || this.before?.entry?.hadSubject === true
+  }
+
+  /** The session that this request has read. */
+  get origin(): { readonly key: string; readonly createdAt: number } {
+    let entry: Entry = this
+    while (entry.before?.entry) entry = entry.before.entry
+    return { key: entry.key, createdAt: entry.known?.createdAt ?? 0 }
   }
 
   #subjectOf(state: Live | null): string | undefined {

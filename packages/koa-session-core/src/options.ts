@@ -52,6 +52,12 @@ export interface SessionOptions {
    */
   readonly subject?: (data: SessionData) => string | undefined
   /**
+   * How many sessions a subject has at most. Signing in beyond it ends the one least recently used. Needs `subject`, and a
+   * store that lists.
+   * @default Infinity
+   */
+  readonly maxSessionsPerSubject?: number
+  /**
    * How the id travels, instead of a cookie: `headerTransport({ name })` or your own.
    * @default the cookie
    */
@@ -106,6 +112,7 @@ export interface ResolvedOptions {
   readonly maxAge: MaxAge
   /** SHA-256 of the subject. */
   readonly subjectOf: ((data: SessionData) => string | undefined) | undefined
+  readonly maxSessionsPerSubject: number
   readonly codec: Codec
   readonly seal: Seal
   readonly storeTimeout: number
@@ -128,7 +135,15 @@ const names = {
       'transport',
       'codec',
     ],
-    ...['encryptionKeys', 'storeTimeout', 'storeFailure', 'maxBytes', 'sweepInterval', 'onError'],
+    ...[
+      'maxSessionsPerSubject',
+      'encryptionKeys',
+      'storeTimeout',
+      'storeFailure',
+      'maxBytes',
+      'sweepInterval',
+      'onError',
+    ],
   ],
   hints: sessionHints,
 }
@@ -147,6 +162,7 @@ export function resolveOptions(options: SessionOptions): ResolvedOptions {
   const { idleTimeout = 3_600_000, absoluteTimeout = 86_400_000, maxAge = 'session', storeTimeout = 5_000 } = options
   const { storeFailure = 'reject', maxBytes = 1_048_576, sweepInterval = 300_000 } = options
   const { store, codec, encryptionKeys, subject, transport, onError } = options
+  const { maxSessionsPerSubject = Number.POSITIVE_INFINITY } = options
   const whole = (name: string, value: unknown, least: number, most: number, also = '', unit = 'milliseconds') =>
     check.that(
       name,
@@ -171,6 +187,14 @@ export function resolveOptions(options: SessionOptions): ResolvedOptions {
     check.that(name, value === undefined || typeof value === 'function', 'must be a function', value)
   }
   if (store !== undefined) checkStore(check, store)
+  if (maxSessionsPerSubject !== Number.POSITIVE_INFINITY) {
+    const isCount = Number.isSafeInteger(maxSessionsPerSubject) && maxSessionsPerSubject > 0
+    check.that('maxSessionsPerSubject', isCount, 'must be a positive whole number or Infinity', maxSessionsPerSubject)
+    if (subject === undefined) check.fault('maxSessionsPerSubject', 'needs the option subject')
+    if (store !== undefined && !('keys' in Object(store))) {
+      check.fault('maxSessionsPerSubject', 'needs a store that lists its sessions, by the method keys')
+    }
+  }
   if (codec !== undefined) check.methods('codec', codec, ['stringify', 'parse'])
   if (transport !== undefined) {
     check.methods('transport', transport, ['read', 'write'])
@@ -197,6 +221,7 @@ export function resolveOptions(options: SessionOptions): ResolvedOptions {
     touchInterval,
     maxAge,
     subjectOf: subject && hashed(subject),
+    maxSessionsPerSubject,
     codec: codec ?? jsonCodec(),
     seal: encryptionKeys === undefined ? noSeal : encryption(encryptionKeys),
     storeTimeout,

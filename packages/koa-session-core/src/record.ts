@@ -46,13 +46,16 @@ export interface Tombstone extends Kept {
   /** Whether `regenerate` left it, so that the successor is somebody's fresh login. */
   readonly login: boolean
   readonly reason: Reason
+  /** When the session before was created, as long as `regenerate` has stored nothing in its place. */
+  readonly createdAt: number
 }
 
 /**
  * Why a session goes on under another id: `rotateId`, another subject, or a login by `regenerate`. A login is confirmed once
- * its session has been stored: if that is not there any more, it has ended.
+ * its session has been stored: if that is not there any more, it has ended. If all sessions of the subject before were ended
+ * meanwhile, only a session of another subject, or of none, can be stored in its place.
  */
-export type Reason = 'rotation' | 'subject' | 'login' | 'confirmed'
+export type Reason = 'rotation' | 'subject' | 'login' | 'confirmed' | 'revoked'
 
 /** A session that has lived longer than today's options allow. */
 export interface Over extends Omit<Live, 'kind'> {
@@ -91,14 +94,14 @@ export const isLive = (state: State): state is Live => state?.kind === 'live'
  * `data` of a record is one line in clear and the body after it:
  *
  *   1;<createdAt>;<maxAge>;<flags>                     body: [<length>:<queue>]<data's text>
- *   0;<successor's key>;<reason>                       no body: a tombstone
+ *   0;<successor's key>;<reason>[;<createdAt>]         no body: a tombstone
  *
  * `flags` is the sum of 1: flash messages wait, and 2: some were taken a short while ago. Unless it is 0 the body begins with
  * a queue: the taken ones, the waiting ones, or both with a line feed between. The line is what a request needs that never
  * opens its session. With `encryptionKeys` the body is sealed, and the line and the key are bound to it.
  */
 const liveLine = /^1;(\d{1,16});(session|\d{1,16});([0-3])$/
-const tombstoneLine = /^0;([0-9a-f]{64});(rotation|subject|login|confirmed)$/
+const tombstoneLine = /^0;([0-9a-f]{64});(rotation|subject|login|confirmed|revoked)(?:;(\d{1,16}))?$/
 const waits = 1
 const wereTaken = 2
 
@@ -123,8 +126,8 @@ export function toStored(options: ResolvedOptions, key: string, record: SessionR
       texts: () => (texts ??= split(options.seal.open(record.data.slice(end + 1), key + line), flags)),
     }
   }
-  const [, successor, reason] = tombstoneLine.exec(line) ?? []
-  if (successor !== undefined) return tombstoneOf(key, record, successor, reason as Reason)
+  const [, successor, reason, createdAt = 0] = tombstoneLine.exec(line) ?? []
+  if (successor !== undefined) return tombstoneOf(key, record, successor, reason as Reason, Number(createdAt))
   return { kind: 'unreadable', key, record }
 }
 
@@ -176,22 +179,35 @@ export function live(options: ResolvedOptions, parts: LiveParts, version = newVe
   }
 }
 
-/** What a session leaves when it goes on under another id. It carries no data and no subject. */
-export function tombstone(key: string, successor: string, reason: Reason): Tombstone {
+/**
+ * What a session leaves when it goes on under another id. It carries no data, and no subject unless the session that is to
+ * take its place is still to be stored: then who ends all sessions of the subject has to find it.
+ */
+export function tombstone(key: string, successor: string, reason: Reason, before?: Stored): Tombstone {
   const now = Date.now()
-  const data = `0;${successor};${reason}`
-  const record = { data, expiresAt: now + tombstoneLife, seenAt: now, version: newVersion() }
-  return tombstoneOf(key, record, successor, reason)
+  const subject = before?.record.subject
+  const createdAt = subject !== undefined && before && 'createdAt' in before ? before.createdAt : 0
+  const data = `0;${successor};${reason}${createdAt > 0 ? `;${createdAt}` : ''}`
+  const times = { expiresAt: now + tombstoneLife, seenAt: now }
+  const record = { data, ...times, version: newVersion(), ...(subject !== undefined && { subject }) }
+  return tombstoneOf(key, record, successor, reason, createdAt)
 }
 
-function tombstoneOf(key: string, record: SessionRecord, successor: string, reason: Reason): Tombstone {
-  return { kind: 'tombstone', key, record, successor, reason, login: reason === 'login' || reason === 'confirmed' }
+function tombstoneOf(
+  key: string,
+  record: SessionRecord,
+  successor: string,
+  reason: Reason,
+  createdAt: number,
+): Tombstone {
+  const login = reason !== 'rotation' && reason !== 'subject'
+  return { kind: 'tombstone', key, record, successor, reason, login, createdAt }
 }
 
 /** A record that is over as it is written: it leaves nothing to read. */
 export function ended(key: string): Unreadable {
-  const now = Date.now()
-  return { kind: 'unreadable', key, record: { data: '', expiresAt: now, seenAt: now, version: newVersion() } }
+  // By every clock.
+  return { kind: 'unreadable', key, record: { data: '', expiresAt: 0, seenAt: Date.now(), version: newVersion() } }
 }
 
 /** Carries nothing of its cause: `JSON.parse` quotes the text it could not read. */

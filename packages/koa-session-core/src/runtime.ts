@@ -3,6 +3,7 @@ import { isSessionError } from './errors.js'
 import { GuardedCodec } from './guarded-codec.js'
 import { GuardedStore } from './guarded-store.js'
 import type { ResolvedOptions } from './options.js'
+import { Revocations } from './revocation.js'
 import { StoredSessions } from './stored-sessions.js'
 
 /** What all requests of one `session()` share. */
@@ -11,6 +12,7 @@ export class Runtime {
   readonly codec: GuardedCodec
   readonly store: GuardedStore
   readonly sessions: StoredSessions
+  readonly revocations: Revocations
   /** The app of the first request. Not its context, which is one person's. */
   app: Context['app'] | undefined
 
@@ -19,6 +21,7 @@ export class Runtime {
     this.codec = new GuardedCodec(options.codec)
     this.store = new GuardedStore(options)
     this.sessions = new StoredSessions(this.store)
+    this.revocations = new Revocations(this.store, this.sessions)
   }
 
   /**

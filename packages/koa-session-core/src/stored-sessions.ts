@@ -181,29 +181,37 @@ export class StoredSessions {
   /**
    * End the session under `key`, wherever it went meanwhile. With `successor` it leaves a tombstone that names that key, and
    * stops at the tombstone of another login; `spared` are other tombstones to stop at. Without, a login that is still to
-   * store its session is stopped as well.
+   * store its session is stopped as well. With `mayEnd` only such a session is ended as its last record, and nothing that
+   * cannot be told.
    */
-  async end(key: string, known: State, deadline: Deadline, successor?: string, spared?: Reason): Promise<Ended> {
+  async end(
+    key: string,
+    known: State,
+    deadline: Deadline,
+    successor?: string,
+    spared?: Reason,
+    mayEnd?: (session: Stored) => boolean,
+  ): Promise<Ended> {
     const seen = new Set<string>()
     let login: Tombstone | undefined
     for (let at = key, state = known; ; ) {
-      const { attempt, seen: now } = await this.#leave(at, state, deadline, successor)
+      const { attempt, seen: now } = await this.#leave(at, state, deadline, successor, mayEnd)
       if (attempt) {
-        if (successor === undefined) await this.#store.destroy(at, deadline)
-        this.#store.event('destroyed', at)
+        if (successor === undefined && attempt.record.kind !== 'tombstone') await this.#store.destroy(at, deadline)
+        if (attempt.was.kind !== 'tombstone') this.#store.event('destroyed', at)
       } else if (now?.kind === 'tombstone') {
         if (successor !== undefined && now.login) return { ended: false, tombstone: now }
         if (now.reason === spared) return { ended: false }
         // Damaged tombstones may lead in a circle.
         if (seen.has(now.record.version)) return { ended: false }
         seen.add(now.record.version)
-        login = now.reason === 'login' ? now : undefined
+        login = now.reason === 'login' || now.reason === 'revoked' ? now : undefined
         at = now.successor
         state = undefined
         continue
       }
       let isStopped = false
-      if (login && successor === undefined) {
+      if (login && successor === undefined && !mayEnd) {
         const stopping = await this.#stop(login, deadline)
         isStopped = stopping.attempt !== undefined
         if (!isStopped && stopping.seen?.kind === 'tombstone') {
@@ -231,12 +239,13 @@ export class StoredSessions {
     known: State,
     deadline: Deadline,
     successor: string | undefined,
+    mayEnd?: (session: Stored) => boolean,
   ): Promise<Settled<EndingAttempt>> {
     try {
-      return await this.replace(key, ending(key, successor), { deadline, known })
+      return await this.replace(key, ending(key, successor, mayEnd), { deadline, known })
     } catch (error) {
       if (successor === undefined || !isForRoom(error)) throw error
-      return this.replace(key, ending(key, undefined), { deadline }).catch(() => {
+      return this.replace(key, ending(key, undefined, mayEnd), { deadline }).catch(() => {
         throw error
       })
     }
@@ -381,10 +390,19 @@ interface EndingAttempt extends Attempt {
 }
 
 const ending =
-  (key: string, successor: string | undefined): Plan<EndingAttempt> =>
+  (
+    key: string,
+    successor: string | undefined,
+    mayEnd: ((session: Stored) => boolean) | undefined,
+  ): Plan<EndingAttempt> =>
   now => {
-    if (!now || now.kind === 'tombstone') return undefined
-    return { record: successor === undefined ? ended(key) : tombstone(key, successor, 'login'), was: now }
+    if (!now || mayEnd?.(now) === false) return undefined
+    if (now.kind === 'tombstone') {
+      // One with a subject holds the place of a session that is still to be stored, and must not be one of the subject.
+      if (!mayEnd || now.record.subject === undefined) return undefined
+      return { record: tombstone(key, now.successor, 'revoked'), was: now }
+    }
+    return { record: successor === undefined ? ended(key) : tombstone(key, successor, 'login', now), was: now }
   }
 
 /** How file systems, PostgreSQL, MySQL, MongoDB and Redis say that there is no room. */

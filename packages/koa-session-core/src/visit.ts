@@ -297,6 +297,7 @@ export class Visit {
     } catch (error) {
       failure = error ?? new Error('the commit failed')
     }
+    await this.#endings?.leave(this.entry, deadline)
     await this.#touching
     if (failure === undefined) await this.#prove(deadline)
     else this.#isUnproven = true

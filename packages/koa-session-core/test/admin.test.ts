@@ -15,6 +15,7 @@ import {
   session,
 } from 'koa-session-core'
 import { type Bag, type Handler, type Site, type SiteOptions, site, watched } from './support/app.js'
+import type { Client } from './support/client.js'
 import { raw } from './support/raw.js'
 
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
@@ -394,7 +395,7 @@ test('a session that cannot be decoded does not hide the others from list, and r
     ['ERR_SESSION_DECODE'],
   )
   t.is(await sessions.revokeAll('ada'), 2)
-  t.deepEqual(await all(store.keys()), [])
+  t.deepEqual(await all(store.keys({ subject: sha256('ada') })), [])
 })
 
 test('list does not show a session that became somebody else’s while it was found', async t => {
@@ -415,16 +416,17 @@ test('revoke ends the session under a key, wherever it went', async t => {
   await one.get('/login')
   await two.get('/login')
   const key = (await one.get('/key')).json
-  t.is(await sessions.revoke(key), undefined)
+  t.true(await sessions.revoke(key))
+  t.false(await sessions.revoke(key))
   t.deepEqual((await one.get('/get')).json, {})
   t.deepEqual((await two.get('/get')).json, { user: 'ada' })
   const before = (await two.get('/key')).json
   await two.get('/rotate')
   await two.get('/rotate')
   t.deepEqual((await two.get('/get')).json, { user: 'ada' })
-  await sessions.revoke(before)
+  t.true(await sessions.revoke(before))
   t.deepEqual((await two.get('/get')).json, {}, 'its id had changed twice since')
-  await t.notThrowsAsync(sessions.revoke(sha256('nothing there')))
+  t.false(await sessions.revoke(sha256('nothing there')))
 })
 
 test('revoke takes a key: anything else is a TypeError that does not repeat it', async t => {
@@ -488,6 +490,143 @@ test('revokeAll ends also a session whose id changes meanwhile', async t => {
     t.deepEqual(await all(sessions.list('ada')), [], `${verified}`)
     t.deepEqual((await one.get('/get')).json, {})
   }
+})
+
+/** A site with three signed-in clients, whose store lists what it held before `meanwhile` and still holds after it. */
+async function listingWhile(t: ExecutionContext, meanwhile: (clients: Client[]) => Promise<unknown>) {
+  const inner = memoryStore()
+  const clients: Client[] = []
+  let passes = 0
+  let isWatched = false
+  const store: EnumerableStore = {
+    ...inner,
+    async *keys(call) {
+      const found = await all(inner.keys(call))
+      if (isWatched) passes++
+      if (isWatched) await meanwhile(clients)
+      const left = new Set(await all(inner.keys(call)))
+      for (const key of found) if (left.has(key)) yield key
+    },
+  }
+  const { client, sessions, url } = await site(
+    t,
+    {
+      ...handlers,
+      '/copy': async ctx => {
+        const old = { ...ctx.session }
+        await ctx.session.regenerate()
+        Object.assign(ctx.session, old)
+      },
+    },
+    { store, subject },
+  )
+  for (let n = 0; n < 3; n++) {
+    clients.push(client())
+    await clients[n]?.get('/login')
+  }
+  return {
+    store: inner,
+    sessions,
+    client,
+    url,
+    clients,
+    async revokeAll(options?: { except?: string }) {
+      isWatched = true
+      const count = await sessions.revokeAll('ada', options)
+      isWatched = false
+      return { count, passes }
+    },
+    users: () => Promise.all(clients.map(async each => (await each.get('/get')).json.user)),
+  }
+}
+
+for (const path of ['/rotate', '/copy']) {
+  test(`revokeAll ends a session that every listing passes over, because of ${path} meanwhile`, async t => {
+    const { revokeAll, users, store } = await listingWhile(t, clients => Promise.all(clients.map(one => one.get(path))))
+    const { count, passes } = await revokeAll()
+    // One that was being regenerated is no session at that moment.
+    t.is(count, path === '/rotate' ? 3 : 0)
+    t.is(passes, 2)
+    t.deepEqual(await users(), [undefined, undefined, undefined])
+    t.deepEqual(await all(store.keys({ subject: sha256('ada') })), [])
+  })
+
+  test(`the session under except lives on while every listing passes over it, because of ${path} meanwhile`, async t => {
+    const { revokeAll, users, clients, sessions } = await listingWhile(t, async clients => {
+      for (const one of clients) await one.get(path)
+      for (const one of clients) await one.get(path)
+    })
+    const except = (await clients[0]?.get('/key'))?.json
+    t.is((await revokeAll({ except })).count, path === '/rotate' ? 2 : 0)
+    t.deepEqual(await users(), ['ada', undefined, undefined])
+    t.is((await all(sessions.list('ada'))).length, 1)
+    for (let n = 0; n < 3; n++) await clients[0]?.get(path)
+    t.deepEqual(await users(), ['ada', undefined, undefined])
+  })
+}
+
+test('revokeAll resolves, and leaves new logins alone, while listings never show the same sessions', async t => {
+  let fresh: Client[] = []
+  const place = await listingWhile(t, async () => {
+    fresh = Array.from({ length: 10 }, () => place.client())
+    await sleep(2)
+    await Promise.all(fresh.map(one => one.get('/login')))
+  })
+  const { count, passes } = await place.revokeAll()
+  t.deepEqual([count, passes], [3, 2])
+  t.is((await all(place.sessions.list('ada'))).length, 20)
+  for (const one of fresh) t.deepEqual((await one.get('/get')).json, { user: 'ada' })
+})
+
+test('revokeAll leaves nothing of its own in the store, also where two run at once', async t => {
+  const { sessions, store, clients } = await listingWhile(t, async () => {})
+  const [one, two] = await Promise.all(clients.slice(0, 2).map(async each => (await each.get('/key')).json))
+  const counts = await Promise.all([
+    sessions.revokeAll('ada', { except: one }),
+    sessions.revokeAll('ada', { except: two }),
+  ])
+  t.is(counts[0] + counts[1], 3, 'each session is counted once')
+  t.deepEqual(await all(store.keys()), [])
+})
+
+test('after a revokeAll that failed sessions change their ids again', async t => {
+  const { sessions, store, clients } = await listingWhile(t, async () => {})
+  let isDown = true
+  const halting: EnumerableStore = {
+    ...store,
+    async *keys(call) {
+      if (isDown) throw new Error('down')
+      yield* store.keys(call)
+    },
+  }
+  const failing = session({ subject, store: halting })
+  await t.throwsAsync(failing.revokeAll('ada'), { message: /keys failed/ })
+  isDown = false
+  t.true((await clients[0]?.get('/rotate'))?.json)
+  t.is(await sessions.revokeAll('ada'), 3)
+})
+
+test('revoke and revokeAll refuse wrong arguments without repeating them', async t => {
+  const sessions = session({ subject })
+  const { key } = await sessions.create({ user: 'ada' } as object)
+  const canary = { secret: 'canary-7391' }
+  for (const [call, message] of [
+    [() => sessions.revoke(key, 'canary-7391' as never), /^revoke\(\): options must be an object, got a string$/],
+    [() => sessions.revoke(key, null as never), /^revoke\(\): options must be an object, got null$/],
+    [() => sessions.revoke(key, { subject: canary as never }), /^subject must be a string, got /],
+    [() => sessions.revoke(key, { subject: null as never }), /^subject must be a string, got null$/],
+    [
+      () => sessions.revokeAll('ada', 'canary-7391' as never),
+      /^revokeAll\(\): options must be an object, got a string$/,
+    ],
+    [() => sessions.revokeAll(canary as never), /^subject must be a string, got /],
+    [() => sessions.revokeAll('ada', { except: 'canary-7391' }), /^revokeAll\(\): except must be a key/],
+    [() => session().revoke(key, { subject: 'ada' }), /needs the option subject/],
+  ] as const) {
+    const error = await t.throwsAsync(call(), { instanceOf: TypeError, message })
+    t.notRegex(`${error?.message}`, /canary|7391/)
+  }
+  t.true(await sessions.revoke(key, { subject: undefined as never }), 'undefined is as good as absent')
 })
 
 test('without subject, or on a store that cannot enumerate, list and revokeAll reject with a TypeError', async t => {

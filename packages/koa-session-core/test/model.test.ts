@@ -130,7 +130,6 @@ const flaws: Record<string, Flaw> = {
   'the subject is lost': store => ({
     write: (key, { subject, ...record }, expected) => store.write(key, record, expected),
   }),
-  'the sessions of every subject are listed': store => ({ keys: () => store.keys() }),
 }
 const ending = new Set<string>()
 

@@ -93,6 +93,10 @@ const wrong: [option: string, value: unknown, rule: RegExp, shown: string][] = [
   ['storeTimeout', null, /must be a whole number of milliseconds/, 'null'],
   ['storeFailure', 'ignore', /must be 'reject' or 'anonymous'/, '"ignore"'],
   ['storeFailure', null, /must be 'reject' or 'anonymous'/, 'null'],
+  ['maxSessionsPerSubject', 0, /must be a positive whole number or Infinity/, '0'],
+  ['maxSessionsPerSubject', 1.5, /must be a positive whole number or Infinity/, '1.5'],
+  ['maxSessionsPerSubject', '5', /must be a positive whole number or Infinity/, '"5"'],
+  ['maxSessionsPerSubject', null, /must be a positive whole number or Infinity/, 'null'],
   ['maxBytes', 0, /must be a whole number of bytes from 1 to/, '0'],
   ['maxBytes', '1MB', /must be a whole number of bytes/, '"1MB"'],
   ['maxBytes', null, /must be a whole number of bytes/, 'null'],
@@ -220,6 +224,7 @@ test('without options every default is in place', t => {
     maxAge: 'session',
     storeTimeout: 5_000,
     storeFailure: 'reject',
+    maxSessionsPerSubject: Number.POSITIVE_INFINITY,
     maxBytes: 1_048_576,
     sweepInterval: 300_000,
   })
@@ -232,6 +237,20 @@ test('without options every default is in place', t => {
   const explicit = Object.fromEntries([...Object.keys(plain), 'store', 'cookie'].map(name => [name, undefined]))
   delete explicit.isDefaultStore
   t.is(resolveOptions(explicit).idleTimeout, 3_600_000, 'undefined is as good as absent')
+})
+
+test('maxSessionsPerSubject needs the option subject, and a store that lists', t => {
+  const subject = () => undefined
+  const { keys: _keys, ...store } = memoryStore()
+  for (const [options, message] of [
+    [{}, /option maxSessionsPerSubject needs the option subject/],
+    [{ subject, store }, /option maxSessionsPerSubject needs a store that lists its sessions, by the method keys/],
+    [{ subject, store: memoryStore() }, undefined],
+  ] as const) {
+    const refused = refusal({ ...options, maxSessionsPerSubject: 3 })
+    if (message) t.regex(`${refused}`, message)
+    else t.is(refused, undefined)
+  }
 })
 
 test('touchInterval is by default a tenth of idleTimeout, at most 60 s', t => {
@@ -259,6 +278,8 @@ test('the ends of every range are allowed, and absoluteTimeout may be Infinity',
     { storeTimeout: 2 ** 31 - 1, sweepInterval: 2 ** 31 - 1 },
     { sweepInterval: 0 },
     { maxBytes: 1 },
+    { maxSessionsPerSubject: Number.POSITIVE_INFINITY },
+    { maxSessionsPerSubject: 1, subject: () => undefined },
     { encryptionKeys: ['x'.repeat(32), key, Buffer.alloc(32)] },
     { cookie: {} },
     { transport: { ...headerTransport({ name: 'a' }), vary: 'Authorization, X-Device' } },
@@ -281,6 +302,7 @@ test('options are never mutated: a deeply frozen object works', t => {
     encryptionKeys,
     storeTimeout: 1_000,
     storeFailure: 'anonymous',
+    maxSessionsPerSubject: 5,
     maxBytes: 1_000,
     sweepInterval: 0,
     onError: Object.freeze(() => {}),
@@ -312,6 +334,7 @@ const junk = fc.oneof(
 const options = [
   ...['store', 'cookie', 'idleTimeout', 'absoluteTimeout', 'touchInterval', 'maxAge', 'subject', 'transport', 'codec'],
   ...['encryptionKeys', 'storeTimeout', 'storeFailure', 'maxBytes', 'sweepInterval', 'onError', 'unknown'],
+  'maxSessionsPerSubject',
 ]
 const cookieOptions = ['name', 'path', 'domain', 'httpOnly', 'secure', 'sameSite', 'partitioned', 'priority', 'unknown']
 

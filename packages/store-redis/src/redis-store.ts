@@ -80,19 +80,20 @@ export function redisStore(options: RedisStoreOptions): EnumerableStore {
       await untilAborted(signal, () => change(destroyRecord, key))
     },
 
-    async *keys({ signal, subject } = {}) {
-      signal?.throwIfAborted()
-      const found = subject === undefined ? scanKeys(client, prefix, batch, signal) : index.members(subject, signal)
+    async *keys(call = {}) {
+      const { subject } = call
+      call.signal?.throwIfAborted()
+      const found = subject === undefined ? scanKeys(client, prefix, batch, call) : index.members(subject, call)
       const seen = new Set<string>()
       for await (const page of found) {
-        const verdicts = await untilAborted(signal, () => judge(page, subject))
+        const verdicts = await untilAborted(call.signal, () => judge(page, subject))
         const stale = page.filter((listed, n) => verdicts[n] === -1 && isSettled(listed))
         if (subject !== undefined) index.remove(subject, ...stale)
         for (const [n, { key }] of page.entries()) {
           if (verdicts[n] !== 1 || seen.has(key)) continue
           seen.add(key)
           yield key
-          signal?.throwIfAborted()
+          call.signal?.throwIfAborted()
         }
       }
     },

@@ -1,3 +1,4 @@
+import type { StoreCall } from 'koa-session-core'
 import { untilAborted } from 'koa-session-core/store'
 import type { RedisClient } from './client.js'
 import type { Listed } from './subject-index.js'
@@ -7,15 +8,15 @@ export async function* scanKeys(
   client: RedisClient,
   prefix: string,
   count: number,
-  signal: AbortSignal | undefined,
+  call: StoreCall,
 ): AsyncGenerator<Listed[]> {
   // What comes back from SCAN has the prefix of the client, which it does not add to a pattern.
   const start = (client.options?.keyPrefix ?? '') + prefix
   const pattern = `${start.replace(/[*?[\]\\]/g, '\\$&')}[0-9a-f]*`
-  for (const node of await nodesOf(client, signal)) {
+  for (const node of await nodesOf(client, call.signal)) {
     let cursor = '0'
     do {
-      const reply = await untilAborted(signal, () => node.call('scan', cursor, 'match', pattern, 'count', count))
+      const reply = await untilAborted(call.signal, () => node.call('scan', cursor, 'match', pattern, 'count', count))
       const [next, names] = reply as [string, string[]]
       cursor = String(next)
       yield names

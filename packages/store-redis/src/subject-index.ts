@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import type { StoreCall } from 'koa-session-core'
 import { untilAborted } from 'koa-session-core/store'
 import type { RedisClient } from './client.js'
 import { addToIndex, holdsListing, readIndex } from './scripts.js'
@@ -60,10 +61,10 @@ export class SubjectIndex {
   }
 
   /** Everything listed, some perhaps more than once, in steps that hold up the server no longer than others. */
-  async *members(subject: string, signal: AbortSignal | undefined): AsyncGenerator<Listed[]> {
+  async *members(subject: string, call: StoreCall): AsyncGenerator<Listed[]> {
     for (let place: string[] = []; ; ) {
       const args = [Date.now() - slack, batch, ...place]
-      const reply = await untilAborted(signal, () => readIndex.run(this.#client, this.#at(subject), ...args))
+      const reply = await untilAborted(call.signal, () => readIndex.run(this.#client, this.#at(subject), ...args))
       const [score = '', ...members] = reply as string[]
       yield members.flatMap(parseMember)
       if (members.length < batch) return

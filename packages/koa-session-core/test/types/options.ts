@@ -32,6 +32,7 @@ const full: Required<SessionOptions> = {
   encryptionKeys: ['a passphrase of 32 or more characters', new Uint8Array(32)],
   storeTimeout: 1,
   storeFailure: 'anonymous',
+  maxSessionsPerSubject: 1,
   maxBytes: 1,
   sweepInterval: 0,
   onError: (error, ctx) => console.error(error.message, ctx?.path),

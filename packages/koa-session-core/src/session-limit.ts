@@ -1,0 +1,55 @@
+import type { Deadline } from './guarded-store.js'
+import { newVersion } from './id.js'
+import { keysOf } from './listing.js'
+import { isLive, type Live, type Stored } from './record.js'
+import type { Runtime } from './runtime.js'
+import { conflict, pause } from './stored-sessions.js'
+import { elapsed } from './waiting.js'
+
+/** How often a login that seems the oldest looks again before it makes itself the newest. */
+const patience = 2
+
+/**
+ * End the least recently used sessions of a subject that has just signed in, if it has too many. Others may do the same at
+ * the same time: all go by one order, and none ends a session that was used after its own, so together they never end
+ * one too many. Resolves to the newest state of the session that signed in.
+ */
+export async function limitSessions(runtime: Runtime, login: Live, deadline: Deadline): Promise<Live> {
+  const { options, sessions } = runtime
+  const { key } = login
+  const { subject } = login.record
+  if (subject === undefined) return login
+  let newest = login
+  for (let round = 0; ; round++) {
+    const all = (await liveSessions(runtime, subject, deadline)).sort((a, b) => (isOlder(a, b) ? -1 : 1))
+    const excess = all.slice(0, Math.max(0, all.length - options.maxSessionsPerSubject))
+    const mine = all.find(each => each.key === key)
+    if (excess.length === 0 || !mine) return newest
+    if (elapsed() >= deadline) throw conflict()
+    if (!excess.includes(mine)) {
+      const mayEnd = (found: Stored) => isLive(found) && found.record.subject === subject && isOlder(found, mine)
+      for (const each of excess) await sessions.end(each.key, undefined, deadline, undefined, undefined, mayEnd)
+    } else if (round < patience) await pause(round + 5)
+    else {
+      // The others have not seen this login, or have clocks that are ahead.
+      const seenAt = Math.max(Date.now(), ...all.map(({ record }) => record.seenAt + 1))
+      const plan = (now: Stored | null) =>
+        isLive(now) && now.record.subject === subject
+          ? { record: { ...now, record: { ...now.record, seenAt, version: newVersion() } } }
+          : undefined
+      const { attempt } = await sessions.replace(key, plan, { deadline })
+      if (!attempt) return newest
+      newest = attempt.record
+    }
+  }
+}
+
+async function liveSessions(runtime: Runtime, subject: string, deadline: Deadline): Promise<Live[]> {
+  const keys: string[] = []
+  for await (const key of keysOf(runtime, subject, deadline)) keys.push(key)
+  const found = await Promise.all(keys.map(key => runtime.store.read(key, deadline)))
+  return found.filter(isLive).filter(({ record }) => record.subject === subject)
+}
+
+const isOlder = (a: Live, b: Live): boolean =>
+  a.record.seenAt === b.record.seenAt ? a.key < b.key : a.record.seenAt < b.record.seenAt
