@@ -1,7 +1,7 @@
 // Installs the tarballs in the folder PACKED into an empty project, type-checks an app there and runs it, by `import` and
 // by `require`.
 import { execFileSync } from 'node:child_process'
-import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 
@@ -28,6 +28,18 @@ try {
   }
   run(join(root, 'node_modules/.bin/tsc'), '--strict', '--target', 'es2023', '--module', 'nodenext', 'consumer.ts')
   for (const how of ['import', 'require']) run('node', 'consumer.js', how)
+
+  const commonjs = join(project, 'commonjs')
+  mkdirSync(commonjs)
+  writeFileSync(join(commonjs, 'package.json'), JSON.stringify({ type: 'commonjs' }))
+  copyFileSync(join(root, 'scripts/consumer-node10.ts'), join(commonjs, 'consumer.ts'))
+  const node10 = ['--strict', '--target', 'es2022', '--module', 'commonjs', '--moduleResolution', 'node10']
+  for (const version of ['5.4', '5.9']) {
+    run('npm', 'install', '--prefer-offline', '--no-audit', '--no-fund', '--no-save', `typescript@~${version}.0`)
+    const compiler = join(project, 'node_modules/typescript/bin/tsc')
+    run('node', compiler, ...node10, '--esModuleInterop', '--skipLibCheck', join(commonjs, 'consumer.ts'))
+    run('node', join(commonjs, 'consumer.js'))
+  }
 } catch (error) {
   console.error(error.message)
   process.exitCode = 1

@@ -33,6 +33,9 @@ const tasks: Record<string, (store: FileStore, ...args: never[]) => Promise<unkn
     return keys
   },
 
+  /** Sweep by a clock that is `milliseconds` ahead. */
+  sweepLater: (store, milliseconds: number) => ahead.run(milliseconds, () => store.sweep()),
+
   /** Write to a foreign file until nothing more fits on the disk. */
   async fill(_store, directory: string) {
     const file = await open(join(directory, 'filler'), 'a')

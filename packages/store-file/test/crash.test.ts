@@ -18,7 +18,6 @@ const first: SessionRecord = { data: 'the first', version: 'first', seenAt: 1, e
 const second: SessionRecord = { data: 'the second, '.repeat(1_000), version: 'second', seenAt: 2, expiresAt }
 const third: SessionRecord = { data: 'the third', version: 'third', seenAt: 3, expiresAt }
 const times = { seenAt: 4, expiresAt: expiresAt + 1 }
-const expired: SessionRecord = { ...first, expiresAt: 1 }
 
 interface Scenario {
   readonly title: string
@@ -68,9 +67,10 @@ const scenarios: readonly Scenario[] = [
   },
   {
     title: 'a sweep',
-    prepare: create(expired),
-    call: ['sweep'],
-    before: undefined,
+    prepare: create(first),
+    // The record's life, and the hour by which sweeping waits longer.
+    call: ['sweepLater', 3 * 3_600_000],
+    before: first,
     after: undefined,
     takes: 'unlink unlink rmdir',
   },
