@@ -62,7 +62,16 @@ test("A cookie is sent when a persistent cookie's expiry moved, also by a touch"
   const { browser } = await begun(t, { touchInterval: 0, maxAge: 60_000 })
   await setTimeout(1_100)
   t.is(ours(await browser.visit(() => {})).length, 1, 'a touch')
-  t.deepEqual((await browser.visit(() => {})).cookies, [], 'not within the same second')
+  const second = () => Math.round(Date.now() / 1_000)
+  for (;;) {
+    const began = second()
+    await browser.visit(() => {})
+    const { cookies } = await browser.visit(() => {})
+    // A busy machine may take longer for two visits.
+    if (second() !== began) continue
+    t.deepEqual(cookies, [], 'not within the same second')
+    break
+  }
   await setTimeout(1_100)
   t.is(ours(await browser.visit(write)).length, 1, 'a write')
 })
