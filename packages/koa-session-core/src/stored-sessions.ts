@@ -411,7 +411,7 @@ const noRoom: readonly unknown[] = [
   ...['ER_DISK_FULL', 'ER_RECORD_FILE_FULL', 14_031],
 ]
 
-function isForRoom(error: unknown): boolean {
+export function isForRoom(error: unknown): boolean {
   if (!isSessionError(error) || error.code !== 'ERR_SESSION_STORE') return false
   const { code, message } = Object(error.cause) as { code?: unknown; message?: unknown }
   return noRoom.includes(code) || /^-?OOM /.test(String(message))

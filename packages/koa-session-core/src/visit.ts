@@ -14,6 +14,7 @@ import type { Delivery, Reply } from './reply.js'
 import { adviceOn, type Restriction } from './restriction.js'
 import type { Runtime } from './runtime.js'
 import { assign, SessionBag, type SessionCallback, type SessionData } from './session.js'
+import { isForRoom } from './stored-sessions.js'
 import { turn } from './turn.js'
 import { elapsed, setImmediate } from './waiting.js'
 
@@ -295,7 +296,8 @@ export class Visit {
       await this.#endings?.carryOutAll(deadline)
       if (!abandon) await commit(this.runtime, this.entry, { deadline })
     } catch (error) {
-      failure = error ?? new Error('the commit failed')
+      if (this.#isFarewell && isForRoom(error)) this.report(error)
+      else failure = error ?? new Error('the commit failed')
     }
     await this.#endings?.leave(this.entry, deadline)
     await this.#touching
@@ -332,6 +334,12 @@ export class Visit {
     await this.runtime.sessions.end(key, known, deadline)
     entry.lost = { key, state: null }
     this.assertDeliverable()
+  }
+
+  /** Whether all that is left to store are messages for somebody who has signed out. In a full store that must not fail. */
+  get #isFarewell(): boolean {
+    const { known, bag } = this.entry
+    return this.#isSignedOut && this.#endings?.done === true && !known && Object.keys(bag ?? {}).length === 0
   }
 
   /** A read that failed is reported even if the handler did not need it. */

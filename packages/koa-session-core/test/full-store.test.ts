@@ -32,6 +32,10 @@ function site() {
     if (ctx.path === '/regenerate') await ctx.session.regenerate()
     if (ctx.path === '/destroy') await ctx.session.destroy()
     if (ctx.path === '/null') ctx.session = null
+    if (ctx.path === '/logout') {
+      await ctx.session.destroy()
+      ctx.flash('See you')
+    }
     if (ctx.path === '/again') {
       await ctx.session.regenerate()
       ctx.session.n = 2
@@ -41,7 +45,7 @@ function site() {
   return { full, browser: request(app.callback()) }
 }
 
-for (const path of ['/regenerate', '/destroy', '/null', '/again']) {
+for (const path of ['/regenerate', '/destroy', '/null', '/logout', '/again']) {
   test(`${path} ends the session in a store that is full`, async t => {
     const { full, browser } = site()
     const first = await browser.get('/in')
@@ -51,6 +55,7 @@ for (const path of ['/regenerate', '/destroy', '/null', '/again']) {
     const answer = await browser.get(path).set('Cookie', cookie)
     // A new session needs room.
     t.is(answer.status, path === '/again' ? 503 : 200)
+    if (path !== '/again') t.regex(String(answer.get('Set-Cookie')), /^sid=; .*Max-Age=0/)
     full.isFull = false
     t.is((await browser.get('/').set('Cookie', cookie)).text, 'undefined')
   })
