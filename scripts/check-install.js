@@ -1,5 +1,5 @@
 // Installs the tarballs in the folder PACKED into an empty project, type-checks an app there and runs it, by `import` and
-// by `require`.
+// by `require`; and once more with the least versions of all peers.
 import { execFileSync } from 'node:child_process'
 import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -28,6 +28,7 @@ try {
   }
   run(join(root, 'node_modules/.bin/tsc'), '--strict', '--target', 'es2023', '--module', 'nodenext', 'consumer.ts')
   for (const how of ['import', 'require']) run('node', 'consumer.js', how)
+  leastPeers()
 
   const commonjs = join(project, 'commonjs')
   mkdirSync(commonjs)
@@ -45,6 +46,51 @@ try {
   process.exitCode = 1
 } finally {
   rmSync(project, { recursive: true })
+}
+
+/** npm refuses here what is out of a range. Old drivers have types of their own that are no longer sound: hence `skipLibCheck`. */
+function leastPeers() {
+  const least = join(project, 'least')
+  mkdirSync(least)
+  writeFileSync(join(least, 'package.json'), JSON.stringify({ private: true, type: 'module' }))
+  copyFileSync(join(root, 'scripts/consumer.ts'), join(least, 'consumer.ts'))
+  const inLeast = (command, ...args) => execFileSync(command, args, { cwd: least, stdio: 'inherit' })
+  const others = ['@types/node', '@types/pg'].map(name => `${name}@${installedVersion(name)}`)
+  const peers = peerRanges().map(([name, range]) => `${name}@${leastOf(range)}`)
+  inLeast(
+    'npm',
+    'install',
+    '--prefer-offline',
+    '--no-audit',
+    '--no-fund',
+    '--ignore-scripts',
+    ...tarballs,
+    ...peers,
+    ...others,
+  )
+  const compiler = join(root, 'node_modules/.bin/tsc')
+  inLeast(compiler, '--strict', '--skipLibCheck', '--target', 'es2023', '--module', 'nodenext', 'consumer.ts')
+  for (const how of ['import', 'require']) inLeast('node', 'consumer.js', how)
+}
+
+/** What the packages ask of the app, beside each other. Each README must name the least version. */
+function peerRanges() {
+  const ranges = []
+  for (const folder of readdirSync(join(root, 'packages'))) {
+    const { peerDependencies } = JSON.parse(readFileSync(join(root, 'packages', folder, 'package.json'), 'utf8'))
+    const readme = readFileSync(join(root, 'packages', folder, 'README.md'), 'utf8')
+    for (const [name, range] of Object.entries(peerDependencies).filter(([peer]) => peer !== 'koa-session-core')) {
+      ranges.push([name, range])
+      const version = leastOf(range).replace(/\.0$/, '')
+      if (!readme.includes(`${name} ${version}`))
+        throw new Error(`the README of ${folder} must name ${name} ${version}`)
+    }
+  }
+  return ranges
+}
+
+function leastOf(range) {
+  return /^\^(\d+\.\d+\.\d+)/.exec(range)[1]
 }
 
 function installedVersion(name) {
