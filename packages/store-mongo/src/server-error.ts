@@ -1,3 +1,5 @@
+import { types } from 'node:util'
+
 /** Where the driver keeps what its monitors found out. Nothing of it is promised. */
 interface Client {
   readonly topology?: {
@@ -8,7 +10,7 @@ interface Client {
 /** Why the driver finds no server. It tries for 30 s by default, and says it after that. */
 export function serverError(client: unknown): unknown {
   const servers = (client as Client | undefined)?.topology?.description?.servers
-  return servers instanceof Map ? [...servers.values()].find(({ error }) => error)?.error : undefined
+  return types.isMap(servers) ? [...servers.values()].find(({ error }) => error)?.error : undefined
 }
 
 export const clientOf = (collection: object): unknown =>
