@@ -606,6 +606,64 @@ test('after a revokeAll that failed sessions change their ids again', async t =>
   t.is(await sessions.revokeAll('ada'), 3)
 })
 
+test('a login counts although maxSessionsPerSubject cannot be enforced: the failure goes to onError', async t => {
+  const heard: unknown[] = []
+  const halting: EnumerableStore = {
+    ...memoryStore(),
+    async *keys() {
+      yield await Promise.reject(new Error('down'))
+    },
+  }
+  const { client, sessions } = await site(t, handlers, {
+    store: halting,
+    subject,
+    maxSessionsPerSubject: 1,
+    onError: error => void heard.push(error),
+  })
+  const one = client()
+  t.is((await one.get('/login')).status, 204)
+  t.deepEqual((await one.get('/get')).json, { user: 'ada' })
+  await t.notThrowsAsync(sessions.create({ user: 'ada' } as object))
+  t.deepEqual(
+    heard.map(error => isSessionError(error) && error.code),
+    ['ERR_SESSION_STORE', 'ERR_SESSION_STORE'],
+  )
+})
+
+test('with maxSessionsPerSubject only a request that signs in lists sessions', async t => {
+  let listings = 0
+  const inner = memoryStore()
+  const counting: EnumerableStore = {
+    ...inner,
+    keys(call) {
+      listings++
+      return inner.keys(call)
+    },
+  }
+  const { client } = await site(t, handlers, { store: counting, subject, maxSessionsPerSubject: 2 })
+  const one = client()
+  await one.get('/login')
+  t.is(listings, 1)
+  for (const path of ['/get', '/login', '/rotate', '/key']) await one.get(path)
+  t.is(listings, 1)
+})
+
+test('what ends a session is over by every clock, however slow', async t => {
+  const inner = memoryStore()
+  const written: number[] = []
+  const store: Store = {
+    ...inner,
+    write(key, record, ...rest) {
+      written.push(record.expiresAt)
+      return inner.write(key, record, ...rest)
+    },
+  }
+  const sessions = session({ store })
+  const { key } = await sessions.create({ n: 1 } as object)
+  t.true(await sessions.revoke(key))
+  t.is(written.at(-1), 0)
+})
+
 test('revoke and revokeAll refuse wrong arguments without repeating them', async t => {
   const sessions = session({ subject })
   const { key } = await sessions.create({ user: 'ada' } as object)
