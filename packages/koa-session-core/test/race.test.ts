@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
+import { patient } from '@koa-session/behaviour/patience'
 import test from 'ava'
 import { conformanceCases, type RaceOptions, raceOfProcesses } from 'koa-session-core/testkit'
 import { racers } from './support/racers/racers.js'
@@ -63,8 +64,11 @@ const stuck: [store: string, what: string][] = [
 ]
 for (const [store, what] of stuck) {
   test.serial(`a race of processes ends by itself, and ends its processes: ${store}`, async t => {
-    const message = new RegExp(`^Process \\d of 4 should ${what} within 10000 ms, or make progress. It does neither$`)
-    await t.throwsAsync(race(store, { timeout: 10_000 }), { instanceOf: AssertionError, message })
+    const timeout = patient(10_000)
+    const message = new RegExp(
+      `^Process \\d of 4 should ${what} within ${timeout} ms, or make progress. It does neither$`,
+    )
+    await t.throwsAsync(race(store, { timeout }), { instanceOf: AssertionError, message })
     t.is(await children(), 0)
   })
 }
