@@ -22,6 +22,7 @@ export class Stage {
   /** Put into sessions, it tells where they are kept. */
   readonly mark = `mark-${randomBytes(6).toString('hex')}`
   readonly sites: Site[] = []
+  #observer: Promise<Store> | undefined
   readonly #options: BehaviourOptions
   readonly #world = `w${randomBytes(8).toString('hex').slice(1)}`
   #stores: Promise<Store>[] = []
@@ -79,7 +80,9 @@ export class Stage {
   /** What is stored under each key this case has used. */
   async records(): Promise<{ key: string; record: SessionRecord }[]> {
     const keys = new Set(this.sites.flatMap(site => site.store.calls.map(call => call.key)))
-    const store = await this.store()
+    // One for the whole case: each has connections of its own.
+    this.#observer ??= this.store()
+    const store = await this.#observer
     const found = await Promise.all([...keys].map(async key => ({ key, record: await store.read(key) })))
     return found.filter((one): one is { key: string; record: SessionRecord } => one.record !== undefined)
   }
