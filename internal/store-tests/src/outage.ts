@@ -71,7 +71,9 @@ export function servesThrough(
     const latest = Math.max(...took)
     assert.ok(latest < storeTimeout + patient(500), `the last one was answered after ${latest} ms`)
     await silence.end()
-    const last = await within(soon, get('/visit', cookie), 'the server is back, the app is not')
+    let last = await within(soon, get('/visit', cookie), 'the server is back, the app is not')
+    // MongoDB's driver may spend one call on finding out that the server is back.
+    if (store.name === 'mongo' && last.status === 503) last = await within(soon, get('/visit', cookie), 'it stays away')
     assert.deepEqual([last.status, last.body], [200, '2'])
   })
 }
