@@ -1,6 +1,7 @@
 import de.bwaldvogel.mongo.MongoServer;
 import de.bwaldvogel.mongo.MongoVersion;
 import de.bwaldvogel.mongo.backend.memory.MemoryBackend;
+import java.net.InetSocketAddress;
 import java.util.List;
 
 /** MongoDB in memory, on 127.0.0.1 and the port given: atomic, neither durable nor with a TTL monitor. */
@@ -19,6 +20,9 @@ final class MongoStandIn {
     };
 
     public static void main(String[] args) {
-        new MongoServer(new MemoryBackend().version(VERSION)).bind("127.0.0.1", Integer.parseInt(args[0]));
+        InetSocketAddress address = new InetSocketAddress("127.0.0.1", Integer.parseInt(args[0]));
+        // One thread for all connections. The library encodes replies from its live documents without a lock and replaces
+        // them field by field, so with two threads a reader may get old data under a new version.
+        new MongoServer(new MemoryBackend().version(VERSION)).bind(address, 1, 1);
     }
 }
