@@ -19,6 +19,8 @@ export interface Engine {
   readonly command: string
   /** Takes no more than one writer at a time. */
   readonly oneWriter?: boolean
+  /** How far from its port it takes further ones. */
+  readonly furtherPorts?: readonly number[]
   /** Makes the data in `folder`, which is new and private, and says how to run a server on it. */
   prepare(folder: string, port: number): Promise<Launch>
 }

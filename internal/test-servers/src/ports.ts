@@ -30,10 +30,21 @@ export function isOpen(port: number): Promise<boolean> {
   })
 }
 
-export async function freePort(): Promise<number> {
+/** A port that is free, and whose neighbours at these `distances` are free as well. */
+export async function freePort(distances: readonly number[] = []): Promise<number> {
   for (let attempt = 0; attempt < 200; attempt++) {
-    const port = randomInt(lowest, beyond)
-    if (!standardPorts.includes(port) && (await isFree(port))) return port
+    const port = randomInt(lowest, beyond - Math.max(0, ...distances))
+    const all = withNeighbours(port, distances)
+    if (!all.some(each => standardPorts.includes(each)) && (await every(all, isFree))) return port
   }
   throw new Error('no free port between 10000 and 31000 on 127.0.0.1')
+}
+
+export const withNeighbours = (port: number, distances: readonly number[] = []): number[] => [
+  port,
+  ...distances.map(distance => port + distance),
+]
+
+async function every(ports: readonly number[], test: (port: number) => Promise<boolean>): Promise<boolean> {
+  return (await Promise.all(ports.map(test))).every(Boolean)
 }

@@ -23,6 +23,9 @@ const masterCount = 3
 const slotCount = 16_384
 const patience = 30_000
 
+/** How far from its port a node takes another one for the other nodes. */
+const busDistance = 10_000
+
 /** A failover begins after this many milliseconds of silence. */
 const nodeTimeout = 1_000
 
@@ -77,7 +80,8 @@ async function join(nodes: readonly TestServer[]): Promise<void> {
 
 /** A Redis Cluster of this process's own: three masters, with replicas that take over within two seconds or so. */
 export async function startRedisCluster({ replicas = 3, args = [] }: RedisClusterOptions = {}): Promise<RedisCluster> {
-  const { recipe, engine } = await localEngine('redis')
+  const { recipe, engine: single } = await localEngine('redis')
+  const engine = { ...single, furtherPorts: [busDistance] }
   const settings = ['--cluster-enabled', 'yes', '--cluster-node-timeout', String(nodeTimeout)]
   // However long it was without its master: a test has no time to wait for a fresh copy.
   settings.push('--cluster-replica-validity-factor', '0', '--repl-diskless-sync-delay', '0')

@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Launch, ServerKind } from './engine.js'
 import { dockerMachine, type Machine, processMachine } from './machine.js'
-import { freePort, host, isOpen } from './ports.js'
+import { freePort, host, isOpen, withNeighbours } from './ports.js'
 import type { Supply } from './supply.js'
 import { temporaryFolder } from './template.js'
 
@@ -55,8 +55,9 @@ async function untilReady(machine: Machine, ping: (port: number) => Promise<bool
 /** Starts a server from what was found; on another port if somebody was quicker on the first. */
 export async function launchServer(supply: Supply, extraArgs: readonly string[] = []): Promise<TestServer> {
   const { kind } = supply.recipe
+  const further = supply.engine?.furtherPorts
   for (let attempt = 1; ; attempt++) {
-    const port = await freePort()
+    const port = await freePort(further)
     const { folder, release: releaseFolder } = await temporaryFolder(kind)
     let machine: Machine | undefined
     let launch: Pick<Launch, 'url' | 'ping' | 'endSignal'>
@@ -73,14 +74,17 @@ export async function launchServer(supply: Supply, extraArgs: readonly string[] 
       await machine.start()
       await untilReady(machine, launch.ping, port)
     } catch (error) {
-      const isTaken = machine !== undefined && !(await machine.isRunning().catch(() => false)) && (await isOpen(port))
+      const hasEnded = machine !== undefined && !(await machine.isRunning().catch(() => false))
+      const open = await Promise.all(withNeighbours(port, further).map(isOpen))
+      const isTaken = hasEnded && open.includes(true)
       await machine?.signal('SIGKILL').catch(() => {})
       await machine?.exited().catch(() => {})
       await machine?.dispose().catch(() => {})
       await rm(folder, { recursive: true, force: true })
       releaseFolder()
       if (isTaken && attempt < attempts) continue
-      throw new Error(`${supply.label} did not start`, { cause: error })
+      // The reason is part of the message, because test runners do not show a cause.
+      throw new Error(`${supply.label} did not start: ${(error as Error).message}`, { cause: error })
     }
     return testServer(supply, machine, launch, port, folder, releaseFolder)
   }
