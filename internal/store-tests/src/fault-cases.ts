@@ -128,6 +128,30 @@ export function faultCases({ open, server, durable = server, endConnections }: F
       }),
     ),
 
+    ...Object.entries({ 'refuses connections': 'refuse', 'never answers': 'hang' } as const).map(
+      ([absence, mode]): StoreCase => ({
+        title: `when the server ${absence} from the first call on, calls fail, and the first one after its return works`,
+        run: staged(async ({ store: other, proxy, world }) => {
+          const [key, record] = [newKey(), newRecord()]
+          await other.write(key, record, null)
+          await proxy[mode]()
+          const store = open(proxy.through(server.url), world)
+          try {
+            // Longer than drivers allow for a connection.
+            const failing = () => hundred(() => settled(store.read(key, { signal: AbortSignal.timeout(4_000) })))
+            const early = failing()
+            await sleep(1_000)
+            const ends = (await Promise.all([early, failing()])).flat()
+            assert.ok(ends.every(([error]) => error !== undefined))
+            await proxy.pass()
+            assert.deepEqual(await within(soon, store.read(key), 'the server is back, the store is not'), record)
+          } finally {
+            await store.close()
+          }
+        }),
+      }),
+    ),
+
     ...Object.entries(lostReplies).map(
       ([what, { before, call, after }]): StoreCase => ({
         title: `when the reply to ${what} is lost, asking again tells the truth`,

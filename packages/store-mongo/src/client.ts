@@ -1,6 +1,7 @@
 import { clearTimeout, setTimeout } from 'node:timers'
 import { elapsed, IdleConnections, NoAnswerError } from 'koa-session-core/store'
 import { MongoClient } from 'mongodb'
+import { reconnecting } from './reconnecting.js'
 import { serverError } from './server-error.js'
 
 /** What the store needs of a collection: the driver's `Collection` has it. */
@@ -24,6 +25,8 @@ const defaults = {
   // Less than storeTimeout, so that the reason is known by then.
   serverSelectionTimeoutMS: 3_000,
   waitQueueTimeoutMS: 3_000,
+  // How long a call waits when the server has come back just after the driver had looked.
+  minHeartbeatFrequencyMS: 100,
   // Less than firewalls allow: a busy client may have idle connections.
   maxIdleTimeMS: 10_000,
   // Also for calls without a signal: a server that takes commands and never answers would hold them for good.
@@ -76,7 +79,7 @@ export class OwnClient {
       try {
         const result = isIdle
           ? await answerSoon(signal, both => work(collection, both))
-          : await work(collection, signal)
+          : await reconnecting(connected.client, collection, signal, work)
         connected.answeredAt = elapsed()
         return result
       } catch (error) {

@@ -5,6 +5,7 @@ import { type SessionDocument, toDate, toRecord } from './document.js'
 import { createIndexes, sweepDelay } from './indexes.js'
 import { reading, writing } from './operation.js'
 import { checkedOptions, type MongoStoreOptions } from './options.js'
+import { reconnecting } from './reconnecting.js'
 import { clientOf, serverError } from './server-error.js'
 import { write } from './write.js'
 
@@ -36,7 +37,9 @@ export function mongoStore(options: MongoStoreOptions): SweepableStore & Enumera
   }
 
   function run<T>(signal: AbortSignal | undefined, work: Work<T>): Promise<T> {
-    return untilAborted(signal, () => (given ? work(given, signal) : (client as OwnClient).use(signal, work)))
+    return untilAborted(signal, () =>
+      given ? reconnecting(clientOf(given), given, signal, work) : (client as OwnClient).use(signal, work),
+    )
   }
 
   return closable<SweepableStore & EnumerableStore & Explaining>({

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { runInNewContext } from 'node:vm'
 import { within } from '@koa-session/behaviour/patience'
 import { newKey, newRecord, newWorld, startProcesses } from '@koa-session/store-tests'
-import { faultProxy, sharedServer } from '@koa-session/test-servers'
+import { faultProxy, sharedServer, type TestServer } from '@koa-session/test-servers'
 import anyTest, { type ExecutionContext } from 'ava'
 import { mongoStore } from 'koa-session-store-mongo'
 import { type CommandStartedEvent, MongoClient, type MongoClientOptions } from 'mongodb'
@@ -291,6 +291,18 @@ test('a call that is aborted while nobody answers gives up its connection', asyn
     await proxy.pass()
     t.deepEqual(await store.read(key), record)
   }
+})
+
+test('a client of the app that found no server at first works when the server is there, and stays closed when the app closes it', async t => {
+  const proxy = await faultProxy({ target: server as TestServer })
+  t.teardown(() => proxy.close())
+  await proxy.refuse()
+  const { client, store } = stage(t, { serverSelectionTimeoutMS: 1_000 }, proxy.through(url))
+  for (let n = 0; n < 2; n++) await t.throwsAsync(store.read(newKey()), { name: 'MongoServerSelectionError' })
+  await proxy.pass()
+  t.is(await store.read(newKey()), undefined)
+  await client.close()
+  await t.throwsAsync(store.read(newKey()), { name: 'MongoNotConnectedError' })
 })
 
 test('a store finds its collection by database and name', async t => {
