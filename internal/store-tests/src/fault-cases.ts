@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { within } from '@koa-session/behaviour/patience'
+import { patient, within } from '@koa-session/behaviour/patience'
 import { type FaultProxy, faultProxy, type TestServer } from '@koa-session/test-servers'
 import { calls } from './calls.js'
 import { lostReplies } from './lost-replies.js'
@@ -151,6 +151,18 @@ export function faultCases({ open, server, durable = server, endConnections }: F
         }),
       }),
     ),
+
+    {
+      title: 'when the server is slow, calls wait for connections as long as their signals allow',
+      run: staged(async ({ store, proxy }) => {
+        const [key, record] = [newKey(), newRecord()]
+        await store.write(key, record, null)
+        await proxy.delay(250)
+        const read = () => store.read(key, { signal: AbortSignal.timeout(patient(30_000)) })
+        const answers = (await Promise.all([hundred(read), hundred(read)])).flat()
+        assert.ok(answers.every(answer => answer?.version === record.version))
+      }),
+    },
 
     ...Object.entries(lostReplies).map(
       ([what, { before, call, after }]): StoreCase => ({

@@ -8,6 +8,8 @@ export interface Connections<C extends object> {
   /** How long an answer may take, in milliseconds. @default as long as it takes */
   readonly callTimeout?: number | undefined
   connect(): Promise<C>
+  /** Whether `connect` gave up for want of time. If others were answered meanwhile, the call goes on waiting. */
+  isLate?(error: unknown): boolean
   /** What stays the same while the pool gives out a connection again and again. @default the connection */
   identityOf?(connection: C): object
   release(connection: C): void
@@ -32,6 +34,7 @@ export class IdleConnections<C extends object> {
   readonly #answeredAt = new WeakMap<object, number>()
   /** Those that have not answered since are not worth a try. */
   #doubtedAt = Number.NEGATIVE_INFINITY
+  #lastAnsweredAt = Number.NEGATIVE_INFINITY
 
   constructor(pool: Connections<C>) {
     this.#pool = pool
@@ -57,7 +60,8 @@ export class IdleConnections<C extends object> {
       const bound = isIdle ? IdleConnections.patience : callTimeout
       try {
         const result = await untilAborted(signal, () => answerWithin(store, bound, work(connection)))
-        this.#answeredAt.set(identity, elapsed())
+        this.#lastAnsweredAt = elapsed()
+        this.#answeredAt.set(identity, this.#lastAnsweredAt)
         this.#pool.release(connection)
         return result
       } catch (error) {
@@ -70,13 +74,17 @@ export class IdleConnections<C extends object> {
   }
 
   async #connect(signal: AbortSignal | undefined): Promise<C> {
-    const connecting = this.#pool.connect()
-    try {
-      return await untilAborted(signal, () => connecting)
-    } catch (error) {
-      // A pool cannot be told that nobody waits any more: what it gives out later goes back.
-      connecting.then(connection => this.#pool.release(connection), ignore)
-      throw error
+    for (;;) {
+      const askedAt = elapsed()
+      const connecting = this.#pool.connect()
+      try {
+        return await untilAborted(signal, () => connecting)
+      } catch (error) {
+        // A pool cannot be told that nobody waits any more: what it gives out later goes back.
+        connecting.then(connection => this.#pool.release(connection), ignore)
+        // A server that answers others is not away but busy.
+        if (signal?.aborted || this.#lastAnsweredAt < askedAt || !this.#pool.isLate?.(error)) throw error
+      }
     }
   }
 }

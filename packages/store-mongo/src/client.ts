@@ -44,7 +44,8 @@ export type Work<T> = (collection: MongoCollection, signal: AbortSignal | undefi
 interface Connected {
   readonly client: MongoClient
   running: number
-  answeredAt: number
+  /** When a call was last answered, if any was. */
+  answeredAt: number | undefined
 }
 
 /**
@@ -71,10 +72,11 @@ export class OwnClient {
   async use<T>(signal: AbortSignal | undefined, work: Work<T>): Promise<T> {
     for (;;) {
       clearTimeout(this.#idle)
-      this.#connected ??= { client: this.#open(), running: 0, answeredAt: Number.POSITIVE_INFINITY }
+      this.#connected ??= { client: this.#open(), running: 0, answeredAt: undefined }
       const connected = this.#connected
       const collection: MongoCollection = connected.client.db(this.#database).collection(this.#collection)
-      const isIdle = elapsed() - connected.answeredAt >= IdleConnections.silence
+      const askedAt = elapsed()
+      const isIdle = askedAt - (connected.answeredAt ?? askedAt) >= IdleConnections.silence
       connected.running++
       try {
         const result = isIdle
@@ -83,6 +85,9 @@ export class OwnClient {
         connected.answeredAt = elapsed()
         return result
       } catch (error) {
+        // A server that answers others is not away but busy.
+        const { answeredAt = Number.NEGATIVE_INFINITY } = connected
+        if (answeredAt >= askedAt && Object(error).name === 'MongoWaitQueueTimeoutError') continue
         if (!(error instanceof NoAnswerError)) throw error
         if (this.#connected === connected) this.#connected = undefined
       } finally {

@@ -51,6 +51,7 @@ export class MysqlConnections {
     this.#connections = new IdleConnections<MysqlConnection>({
       store: 'mysql',
       callTimeout: this.#opened && callTimeout,
+      ...(this.#opened && { isLate }),
       connect: () => promising.getConnection(),
       identityOf: innerOf,
       release: connection => connection.release(),
@@ -68,6 +69,8 @@ export class MysqlConnections {
     await this.#opened?.end()
   }
 }
+
+const isLate = (error: unknown): boolean => Object(error).code === 'ETIMEDOUT'
 
 interface WithSocket {
   readonly stream?: { destroy(): void; unref(): void; once(event: 'close', listener: () => void): void }

@@ -32,6 +32,7 @@ export class Clients {
     const pool = given ?? (this.#opened as pg.Pool)
     this.#clients = new IdleConnections<PostgresClient>({
       store: 'postgres',
+      ...(this.#opened && { isLate }),
       async connect() {
         const client = await pool.connect()
         // When the connection is lost, a client tells whoever waits and emits the same: without a listener it would end
@@ -57,6 +58,9 @@ export class Clients {
     await this.#opened?.end()
   }
 }
+
+/** The pool has no code for it. */
+const isLate = (error: unknown): boolean => /timeout/.test(Object(error).message)
 
 interface WithSocket {
   readonly connection?: { readonly stream?: { destroy(): void } }
