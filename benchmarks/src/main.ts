@@ -7,6 +7,7 @@ import { writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { groups } from './groups.js'
 import { machine } from './harness/machine.js'
+import { removeFolder } from './harness/servers.js'
 
 const { values } = parseArgs({ options: { only: { type: 'string' }, out: { type: 'string' } } })
 const chosen = values.only?.split(',') ?? Object.keys(groups)
@@ -25,11 +26,18 @@ print('# Results')
 print(machine(`npm run bench${values.only === undefined ? '' : ` -- --only=${values.only}`}`))
 for (const [name, { title, run }] of Object.entries(groups)) {
   if (!chosen.includes(name)) continue
-  print(`## ${title}\n\n${await run()}`)
+  try {
+    print(`## ${title}\n\n${await run()}`)
+  } catch (error) {
+    console.error(error)
+    process.exitCode = 1
+    print(`## ${title}\n\nThis group failed.`)
+  }
 }
 print(`It took ${((performance.now() - started) / 60_000).toFixed(1)} minutes.`)
 
 const out = values.out ?? (values.only === undefined ? new URL('../RESULTS.md', import.meta.url) : undefined)
+await removeFolder()
 if (out !== undefined) await writeFile(out, `${parts.join('\n\n')}\n`)
 // Servers of databases hold the process open; their watchdog ends them.
 process.exit()

@@ -29,15 +29,3 @@ function idIn(cookie) {
   const start = cookie.indexOf('sid=')
   return start < 0 ? undefined : cookie.slice(start + 4, start + 47)
 }
-
-export function mapBackend() {
-  const texts = new Map()
-  return {
-    async read(key) {
-      return texts.get(key)
-    },
-    async write(key, text) {
-      texts.set(key, text)
-    },
-  }
-}

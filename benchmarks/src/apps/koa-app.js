@@ -12,14 +12,21 @@ export function koaApp(mount) {
   mount?.(app)
   const holderOf = mount ? ctx => ctx : bareHolder()
   app.use(async ctx => {
-    const answer = route(ctx.path, ctx.query, holderOf(ctx))
+    const answer = route(ctx.path, ctx.query, holderOf(ctx), signOut)
     ctx.body = answer instanceof Promise ? await answer : answer
   })
   return app
 }
 
-function bareHolder() {
+/** All of them end a session in this way. */
+function signOut(ctx) {
+  ctx.session = null
+  return { signedOut: true }
+}
+
+/** What takes the place of a context or a request where no session middleware is. */
+export function bareHolder() {
   const small = { session: smallSession() }
   const large = { session: largeSession() }
-  return ctx => (ctx.path === '/read-large' ? large : small)
+  return ({ path, url }) => ((path ?? url) === '/read-large' ? large : small)
 }

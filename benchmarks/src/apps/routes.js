@@ -6,9 +6,9 @@ const noSession = { userId: 123456, count: 1000, pages: 0 }
 
 /**
  * The handlers, the same for all frameworks: what to answer on this path. `holder` is what carries `session` there, a Koa
- * context or a request of Express or Fastify. Only `/slow-set` is asynchronous.
+ * context or a request of Express or Fastify. Only `/slow-set` and `/sign-out` may be asynchronous.
  */
-export function route(path, query, holder) {
+export function route(path, query, holder, signOut) {
   switch (path) {
     case '/anonymous':
     case '/untouched':
@@ -25,6 +25,8 @@ export function route(path, query, holder) {
     case '/sign-in-large':
       Object.assign(holder.session, largeSession())
       return summary(holder.session)
+    case '/sign-out':
+      return signOut(holder)
     case '/slow-set':
       return slowSet(holder, query)
     case '/keys-set':
@@ -38,7 +40,7 @@ function summary({ userId, count, history }) {
   return { userId, count, pages: history === undefined ? 0 : history.length }
 }
 
-/** Set one key, at a moment when other requests on the same session are under way. */
+/** Set one key, while other requests on the same session are under way. */
 async function slowSet(holder, { key, ms }) {
   const { session } = holder
   await wait(Number(ms))

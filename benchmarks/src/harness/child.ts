@@ -17,10 +17,10 @@ export class Child {
   readonly process: ChildProcess
 
   constructor(file: URL, args: readonly string[], { core = cores.server, env = {}, flags = [] }: ChildOptions = {}) {
-    const [command, commandArgs] = onCore(core, [...flags, fileURLToPath(file), ...args])
+    const [command, commandArgs] = onCore(core, ['--no-warnings', ...flags, fileURLToPath(file), ...args])
     this.process = spawn(command, commandArgs, {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-      env: { ...process.env, NODE_ENV: 'test', NODE_OPTIONS: '', ...env },
+      env: { ...process.env, NODE_ENV: 'production', NODE_OPTIONS: '', ...env },
     })
   }
 

@@ -1,9 +1,10 @@
-const sorted = (values: readonly number[]): number[] => values.toSorted((a, b) => a - b)
+// A round in which a busy machine let nothing through has no figure per request.
+const sorted = (values: readonly number[]): number[] => values.filter(Number.isFinite).toSorted((a, b) => a - b)
 
 /** Between the two nearest values where there is none at this place. */
 export function quantile(values: readonly number[], part: number): number {
   const ascending = sorted(values)
-  const place = (ascending.length - 1) * part
+  const place = Math.max(ascending.length - 1, 0) * part
   const below = ascending[Math.floor(place)] ?? Number.NaN
   const above = ascending[Math.ceil(place)] ?? Number.NaN
   return below + (above - below) * (place - Math.floor(place))

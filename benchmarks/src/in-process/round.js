@@ -3,10 +3,10 @@
  * count, so that the collection of garbage does.
  */
 import { actions, prepare, verify } from './actions.js'
-import { contender } from './contenders.js'
+import { inMemory } from './contenders.js'
 
 const [name, blocks, milliseconds] = process.argv.slice(2)
-const app = await contender(name)
+const app = await inMemory(name)
 await verify(app, name === 'koa')
 
 const runs = []

@@ -4,12 +4,12 @@
  *     node --cpu-prof benchmarks/src/in-process/single.js ours write 10
  */
 import { actions, prepare, verify } from './actions.js'
-import { contender } from './contenders.js'
+import { inMemory } from './contenders.js'
 
 const [name = 'ours', action = 'read', seconds = '5'] = process.argv.slice(2)
 if (!Object.hasOwn(actions, action)) throw new TypeError(`the action must be one of ${Object.keys(actions).join(', ')}`)
 
-const app = await contender(name)
+const app = await inMemory(name)
 await verify(app, name === 'koa')
 const run = await prepare(app, action)
 await run(3000)

@@ -1,0 +1,32 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type ServerKind, sharedServer } from '@koa-session/test-servers'
+
+/** What sessions are kept in. */
+export type Storage = 'memory' | 'file' | ServerKind
+
+export interface Place {
+  readonly url: string
+  readonly folder: string
+}
+
+export const isDatabase = (storage: string): storage is ServerKind =>
+  storage === 'redis' || storage === 'postgres' || storage === 'mysql' || storage === 'mongo'
+
+let folder: Promise<string> | undefined
+
+/** Where this storage is, with its server started. `undefined`: there is no such server, which has been said. */
+export async function placeOf(storage: string): Promise<Place | undefined> {
+  folder ??= mkdtemp(join(tmpdir(), 'koa-session-bench-'))
+  if (!isDatabase(storage)) return { url: '', folder: await folder }
+  const server = await sharedServer(storage)
+  return server && { url: server.url, folder: await folder }
+}
+
+export async function removeFolder(): Promise<void> {
+  if (folder) await rm(await folder, { recursive: true, force: true })
+}
+
+/** The environment of a child that uses this place. */
+export const environmentOf = ({ url, folder }: Place): NodeJS.ProcessEnv => ({ BENCH_URL: url, BENCH_FOLDER: folder })
