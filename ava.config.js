@@ -1,8 +1,29 @@
+import { spawnSync } from 'node:child_process'
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+
+// Tests run as tsc compiles them: what is in `test` runs in `build`, on the packages as they are published.
+const compiled = path => path.replace(/(^|\/)test(\/.*)?$/, '$1build$2').replace(/(\/build\/.*)\.ts$/, '$1.js')
+
+// `npx ava packages/store-file/test/sweep.test.ts` names a source.
+const args = process.argv.slice(2)
+if (args.some(argument => compiled(argument) !== argument)) {
+  const { status } = spawnSync(process.execPath, [process.argv[1], ...args.map(compiled)], { stdio: 'inherit' })
+  process.exit(status ?? 1)
+}
+
+spawnSync(join(import.meta.dirname, 'node_modules/.bin/tsc'), ['-b'], { stdio: ['ignore', 2, 2] })
+
+// From the sources: a test that was removed may still be in `build`.
+const sources = ['packages', 'examples', 'internal'].flatMap(folder =>
+  readdirSync(join(import.meta.dirname, folder), { recursive: true }).map(path => `${folder}/${path}`),
+)
+
 export default {
-  files: ['packages/*/test/**/*.test.ts', 'examples/*/test/**/*.test.ts', 'internal/*/test/**/*.test.ts'],
-  extensions: { ts: 'module' },
-  nodeArguments: ['--import=tsx', '--conditions=@koa-session/source'],
-  // Child processes: worker threads take no --conditions.
+  files: sources.filter(path => /^\w+\/[\w-]+\/test\/.*\.test\.ts$/.test(path)).map(compiled),
+  // Errors name the lines of the sources.
+  nodeArguments: ['--enable-source-maps'],
+  // Child processes: some tests change the clock or the globals of their process.
   workerThreads: false,
   timeout: '5m',
 }

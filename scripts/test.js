@@ -68,8 +68,8 @@ async function tests(title, command) {
 
 /** Private database servers for the command, where the package that starts them is there. */
 function withServers(command) {
-  const main = 'internal/test-servers/src/main.ts'
-  return existsSync(join(root, main)) ? ['node', '--import=tsx', main, '--', ...command] : command
+  const main = 'internal/test-servers/dist/main.js'
+  return existsSync(join(root, main)) ? ['node', main, '--', ...command] : command
 }
 
 /** Resolves to the exit code. With `onLine`, what the command prints to stdout is read along. */

@@ -8,7 +8,7 @@ import { openStore } from '@koa-session/example-support'
 import { type OpenableStore, openableStores } from '@koa-session/example-support/testing'
 import test, { type ExecutionContext } from 'ava'
 import request from 'supertest'
-import { createApp } from '../src/app.js'
+import { createApp } from '../dist/app.js'
 
 // First of all: AVA takes no tests after a pause that follows a declaration.
 const stores = await openableStores()

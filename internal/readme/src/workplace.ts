@@ -21,10 +21,10 @@ const untyped = "declare module 'koa-passport'\ndeclare module 'passport-local'\
 const config = {
   extends: join(root, 'tsconfig.base.json'),
   compilerOptions: {
-    noEmit: true,
+    outDir: 'out',
+    sourceMap: true,
     allowJs: true,
     checkJs: true,
-    customConditions: ['@koa-session/source'],
     // A fragment shows a name without using it.
     noUnusedLocals: false,
     noUnusedParameters: false,
@@ -53,11 +53,12 @@ export class Workplace {
     return new Workplace(folder)
   }
 
+  /** The compiled file of a block. */
   path(file: string): string {
-    return join(this.folder, file)
+    return join(this.folder, 'out', file.replace(/\.ts$/, '.js'))
   }
 
-  /** What the compiler has against the blocks; empty when it has nothing. */
+  /** Compiles the blocks. Resolves to the complaints of the compiler; empty when it has none. */
   compile(): Promise<string> {
     const tsc = join(root, 'node_modules/typescript/bin/tsc')
     return new Promise(done => {

@@ -3,15 +3,16 @@ import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import test from 'ava'
 import { conformanceCases } from 'koa-session-core/testkit'
-import { blocksOf } from '../src/blocks.js'
-import { documents, root } from '../src/documents.js'
-import { run } from '../src/run.js'
-import { Workplace } from '../src/workplace.js'
+import { blocksOf } from '../dist/blocks.js'
+import { documents, root } from '../dist/documents.js'
+import { run } from '../dist/run.js'
+import { Workplace } from '../dist/workplace.js'
 
 const all = await documents()
 const blocksIn = (name: string) => blocksOf(all.find(document => document.name === name)?.text ?? '')
 
 const guide = await Workplace.of(blocksIn('docs/writing-a-store.md'))
+await guide.compile()
 const { mapStore } = await import(pathToFileURL(guide.path('map-store.ts')).href)
 test.after.always(() => guide.remove())
 
@@ -19,6 +20,7 @@ test.serial('the first example of README.md counts the views of one visitor', as
   const [block] = blocksIn('README.md')
   const workplace = await Workplace.of(block ? [block] : [])
   t.teardown(() => workplace.remove())
+  t.is(await workplace.compile(), '')
   t.deepEqual(await run(workplace.path(String(block?.file))), ['GET / 200 1 views', 'GET / 200 2 views'])
 })
 

@@ -31,7 +31,6 @@ export function bundleCase({ module, url, capabilities }: BundleOptions): StoreC
           stdin: { contents: program(fileURLToPath(module), capabilities), resolveDir: dirname(fileURLToPath(module)) },
           bundle: true,
           platform: 'node',
-          conditions: ['@koa-session/source'],
           outfile: join(folder, 'bundle.cjs'),
           logLevel: 'error',
         })

@@ -46,7 +46,7 @@ async function outputOf(module: URL, url: string, script: string): Promise<strin
     import { open } from ${JSON.stringify(module.href)}
     const store = open(process.env.STORE_URL, '${newWorld()}')
     ${script}`
-  const args = ['--import=tsx', '--conditions=@koa-session/source', '--input-type=module', '--eval', program]
+  const args = ['--input-type=module', '--eval', program]
   const env = { ...process.env, STORE_URL: url }
   const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'inherit'] })
   const exit = once(child, 'close')

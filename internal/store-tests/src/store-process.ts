@@ -14,11 +14,11 @@ export interface StoreProcess {
   end(): Promise<number | null>
 }
 
-const child = fileURLToPath(new URL('./child.ts', import.meta.url))
+const child = fileURLToPath(new URL('./child.js', import.meta.url))
 
 /** Starts a process that opens its stores by the function `open` of `module`. */
 export async function startStoreProcess(module: URL, url: string): Promise<StoreProcess> {
-  const args = ['--import=tsx', '--conditions=@koa-session/source', child, module.href, url]
+  const args = [child, module.href, url]
   const spawned = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] })
   spawned.stdin.on('error', () => {})
   const exited = once(spawned, 'close') as Promise<[number | null]>

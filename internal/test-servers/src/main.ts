@@ -1,4 +1,4 @@
-// node --import=tsx internal/test-servers/src/main.ts [--only=redis,mysql] -- <command...>
+// node internal/test-servers/dist/main.js [--only=redis,mysql] -- <command...>
 // Runs a command with the URLs of private servers in its environment, and ends them after it.
 import { spawn } from 'node:child_process'
 import { constants } from 'node:os'

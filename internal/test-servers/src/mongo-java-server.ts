@@ -9,7 +9,7 @@ import { mongoUrl, pingOldMongo } from './ping.js'
 import { findProgram, run } from './run.js'
 
 const version = '1.47.0'
-const source = fileURLToPath(new URL('mongo-java-server/MongoStandIn.java', import.meta.url))
+const source = fileURLToPath(new URL('../src/mongo-java-server/MongoStandIn.java', import.meta.url))
 
 /** What the library is written for. */
 const java = '17'

@@ -10,7 +10,7 @@ import {
 import test from 'ava'
 import { Cluster, Redis } from 'ioredis'
 import pg from 'pg'
-import { isAlive, processTree } from '../src/processes.js'
+import { isAlive, processTree } from '../dist/processes.js'
 
 const pidsOf = (servers: readonly TestServer[]) => servers.flatMap(server => processTree(server.pid as number))
 

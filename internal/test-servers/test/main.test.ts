@@ -7,13 +7,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { serverKinds, urlVariables } from '@koa-session/test-servers'
 import test, { type ExecutionContext } from 'ava'
-import { withLock } from '../src/cache.js'
-import { isAlive, processTree } from '../src/processes.js'
-import { findProgram } from '../src/run.js'
+import { withLock } from '../dist/cache.js'
+import { isAlive, processTree } from '../dist/processes.js'
+import { findProgram } from '../dist/run.js'
 
-const source = (path: string) => fileURLToPath(new URL(path, import.meta.url))
-const main = source('../src/main.ts')
-const nodeOptions = ['--import=tsx', '--conditions=@koa-session/source']
+const script = (path: string) => fileURLToPath(new URL(path, import.meta.url))
+const main = script('../dist/main.js')
 
 /** Prints one line when it runs, and then waits to be ended. */
 const waiting = [process.execPath, '-e', `console.log('running'); setInterval(() => {}, 1000)`]
@@ -39,7 +38,7 @@ async function world(t: ExecutionContext): Promise<World> {
     folder,
     node(script, args, more = {}) {
       const env = { ...clean, TMPDIR: folder, ...more }
-      const child = spawn(process.execPath, [...nodeOptions, script, ...args], { env })
+      const child = spawn(process.execPath, [script, ...args], { env })
       t.teardown(() => child.kill('SIGKILL'))
       return child
     },
@@ -159,8 +158,8 @@ test('an interruption while the servers start leaves nothing', async t => {
 
 test('when the parent dies, so does everything it began', async t => {
   const here = await world(t)
-  const parent = source('./fixtures/parent.js')
-  const child = here.node(parent, [...nodeOptions, main, '--only=redis', '--', ...waiting])
+  const parent = script('./fixtures/parent.js')
+  const child = here.node(parent, [main, '--only=redis', '--', ...waiting])
   t.is(await firstLine(child), 'running')
   const pids = processTree(child.pid as number)
   t.true(pids.length >= 4)
@@ -176,7 +175,7 @@ for (const [kind, way, expected] of [
 ] as const) {
   test(`a process that started ${kind} itself and ends by ${way} leaves nothing`, async t => {
     const here = await world(t)
-    const child = here.node(source('./fixtures/life.ts'), [kind, way])
+    const child = here.node(script('./fixtures/life.js'), [kind, way])
     const pid = Number((await firstLine(child)).split(' ')[0])
     const pids = processTree(pid)
     if (way === 'wait') {
@@ -201,8 +200,8 @@ test('a URL in the environment is used as it is, and nothing is started for it',
 test('a server that cannot be had is skipped loudly, with how to get it', async t => {
   const here = await world(t)
   const bare = { PATH: here.folder, TEST_SERVERS_INSTALL: '0' }
-  const shared = source('./fixtures/shared.ts')
-  const child = here.node(main, ['--only=redis', '--', process.execPath, ...nodeOptions, shared], bare)
+  const shared = script('./fixtures/shared.js')
+  const child = here.node(main, ['--only=redis', '--', process.execPath, shared], bare)
   const { code, stdout, stderr } = await outcome(child)
   t.is(code, 0)
   t.is(stdout, 'undefined\n')
@@ -217,7 +216,7 @@ test('a server that cannot be had is a failure under CI, and the command does no
   t.is(code, 1)
   t.is(stdout, '')
   t.regex(stderr, /FAILED: there is no redis server here/)
-  const shared = await outcome(here.node(source('./fixtures/shared.ts'), [], bare))
+  const shared = await outcome(here.node(script('./fixtures/shared.js'), [], bare))
   t.is(shared.code, 1)
   t.regex(shared.stderr, /ServerUnavailableError: there is no redis server here/)
 })
@@ -237,10 +236,10 @@ for (const way of ['end', 'exit']) {
     const here = await world(t)
     const bin = join(here.folder, 'bin')
     await mkdir(bin)
-    const fake = [process.execPath, source('./fixtures/fake-docker.js'), here.folder, findProgram('redis-server')]
+    const fake = [process.execPath, script('./fixtures/fake-docker.js'), here.folder, findProgram('redis-server')]
     await writeFile(join(bin, 'docker'), `#!/bin/sh\nexec ${fake.join(' ')} "$@"\n`, { mode: 0o755 })
     const bare = { PATH: bin, TEST_SERVERS_INSTALL: '0' }
-    const { code, stdout, stderr } = await outcome(here.node(source('./fixtures/docker.ts'), [way], bare))
+    const { code, stdout, stderr } = await outcome(here.node(script('./fixtures/docker.js'), [way], bare))
     t.is(code, 0, stderr)
     t.regex(stdout, /^Docker redis:7, pid undefined, redis:\/\/127\.0\.0\.1:\d+\n$/)
     const calls = async () => (await readFile(join(here.folder, 'calls'), 'utf8')).trim().split('\n')
@@ -282,7 +281,7 @@ test('a lock is held by one at a time, and taken over from an owner that died', 
     ),
   )
   t.deepEqual(results, [0, 1, 2, 3])
-  const child = here.node(source('./fixtures/lock.ts'), [name])
+  const child = here.node(script('./fixtures/lock.js'), [name])
   t.is(await firstLine(child), 'locked')
   let isEntered = false
   const entering = withLock(name, async () => {
@@ -303,7 +302,7 @@ test('a lock is held by one at a time, and taken over from an owner that died', 
 test('a fresh template is made once, whoever comes first', async t => {
   const here = await world(t)
   const cache = { XDG_CACHE_HOME: here.folder }
-  const life = source('./fixtures/life.ts')
+  const life = script('./fixtures/life.js')
   const children = [here.node(life, ['postgres', 'exit'], cache), here.node(life, ['postgres', 'exit'], cache)]
   for (const { code } of await Promise.all(children.map(outcome))) t.is(code, 3)
   const made = await readdir(join(here.folder, 'koa-session-test-servers'))

@@ -6,8 +6,8 @@ import { Redis } from 'ioredis'
 import { MongoClient } from 'mongodb'
 import { createConnection } from 'mysql2/promise'
 import pg from 'pg'
-import { standardPorts } from '../src/ports.js'
-import { isAlive, processTree } from '../src/processes.js'
+import { standardPorts } from '../dist/ports.js'
+import { isAlive, processTree } from '../dist/processes.js'
 
 /** A driver's connection: writes a value durably and reads it back. */
 interface Driver {

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import test from 'ava'
 import { build } from 'esbuild'
-import { newVersion } from '../src/id.js'
+import { newVersion } from '../dist/id.js'
 
 const run = promisify(execFile)
 

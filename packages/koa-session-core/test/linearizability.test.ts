@@ -1,8 +1,8 @@
 import test from 'ava'
 import fc from 'fast-check'
 import type { SessionRecord } from 'koa-session-core'
-import { contractModel, type StoreAction, type StoreAnswer } from '../src/testkit/histories.js'
-import { linearizable, type Model, type Operation } from '../src/testkit/linearizability.js'
+import { contractModel, type StoreAction, type StoreAnswer } from '../dist/testkit/histories.js'
+import { linearizable, type Model, type Operation } from '../dist/testkit/linearizability.js'
 
 /** `client began-ended`, what was called and what came back. */
 type Line<Call, Result> = [client: number, began: number, ended: number, call: Call, result: Result]

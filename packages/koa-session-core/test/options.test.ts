@@ -12,7 +12,7 @@ import {
   type SessionOptions,
   session,
 } from 'koa-session-core'
-import { resolveOptions } from '../src/options.js'
+import { resolveOptions } from '../dist/options.js'
 
 const passphrase = 'a passphrase of more than 32 characters'
 const key = new Uint8Array(32).fill(7)

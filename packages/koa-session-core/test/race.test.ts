@@ -15,7 +15,7 @@ test.after.always(() => rmSync(root, { recursive: true, force: true }))
 /** Processes take the name of their store from the environment, so one race at a time. */
 function race(store: string, options: Partial<RaceOptions> = {}): Promise<void> {
   process.env.RACE_STORE = store
-  return raceOfProcesses({ module: new URL('support/racers/racers.ts', import.meta.url), ...options })
+  return raceOfProcesses({ module: new URL('support/racers/racers.js', import.meta.url), ...options })
 }
 
 /** How many processes this one has started that still run. */

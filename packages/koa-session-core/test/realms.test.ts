@@ -159,7 +159,6 @@ test('loaded inside of a sandbox, the core takes values of both realms and gives
     bundle: true,
     platform: 'node',
     format: 'cjs',
-    conditions: ['@koa-session/source'],
     write: false,
   })
   const globals = {

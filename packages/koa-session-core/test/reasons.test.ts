@@ -2,7 +2,7 @@ import { inspect } from 'node:util'
 import test, { type ExecutionContext } from 'ava'
 import fc from 'fast-check'
 import { isSessionError, memoryStore, type SessionError, type SessionRecord, type Store } from 'koa-session-core'
-import { reasonOf } from '../src/reason.js'
+import { reasonOf } from '../dist/reason.js'
 import { type Handler, site } from './support/app.js'
 
 const handlers: Record<string, Handler> = {

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import test from 'ava'
 
-const script = fileURLToPath(new URL('support/replaced-promise.ts', import.meta.url))
+const script = fileURLToPath(new URL('support/replaced-promise.js', import.meta.url))
 
 async function seenWith(...args: string[]): Promise<Record<string, any>> {
   const { stdout } = await promisify(execFile)(process.execPath, [...process.execArgv, script, ...args])

@@ -7,7 +7,7 @@ import test from 'ava'
 
 const require = createRequire(import.meta.url)
 const compiler = join(dirname(require.resolve('typescript/package.json')), 'bin/tsc')
-const folder = fileURLToPath(new URL('types', import.meta.url))
+const folder = fileURLToPath(new URL('../test/types', import.meta.url))
 
 /** The compiler's complaints, and the files it read. Each line marked `@ts-expect-error` that compiles is a complaint. */
 async function compile(project: string): Promise<{ complaints: string[]; files: string[] }> {

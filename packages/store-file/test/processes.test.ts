@@ -32,7 +32,7 @@ for (const { title, run } of conformanceCases({ create, capabilities: ['sweep', 
 
 test.serial('the race of processes that the testkit offers to authors of stores', async t => {
   process.env.FILE_STORE_WORLDS = root
-  const module = new URL('world.ts', import.meta.url)
+  const module = new URL('world.js', import.meta.url)
   await t.notThrowsAsync(raceOfProcesses({ module, increments: 25, timeout: 120_000 }))
 })
 

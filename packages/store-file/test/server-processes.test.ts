@@ -6,7 +6,7 @@ import test from 'ava'
 
 const root = await mkdtemp(join(tmpdir(), 'koa-session-file-'))
 process.env.FILE_STORE_WORLDS = root
-const { cases, end } = processCases({ module: new URL('world.ts', import.meta.url).href })
+const { cases, end } = processCases({ module: new URL('world.js', import.meta.url).href })
 test.after.always(async () => {
   await end()
   await rm(root, { recursive: true, force: true })

@@ -14,14 +14,14 @@ export interface StoreProcess {
   end(): Promise<NodeJS.Signals | null>
 }
 
-const child = fileURLToPath(new URL('./child.ts', import.meta.url))
-const node = [process.execPath, '--import=tsx', '--conditions=@koa-session/source', child]
+const child = fileURLToPath(new URL('./child.js', import.meta.url))
+const node = [process.execPath, child]
 
 /** Start a process with file stores in it, through the command `wrapper` if there is one. */
 export async function startStoreProcess(...wrapper: string[]): Promise<StoreProcess> {
   const [command = '', ...args] = [...wrapper, ...node]
-  // For a tracer: all file system calls on one thread, so that counting them is exact, and none of them tsx's own.
-  const traced = { UV_THREADPOOL_SIZE: '1', TSX_DISABLE_CACHE: '1' }
+  // For a tracer: all file system calls on one thread, so that counting them is exact.
+  const traced = { UV_THREADPOOL_SIZE: '1' }
   const env = { ...process.env, ...(wrapper.length > 0 && traced) }
   const spawned = spawn(command, args, { env, stdio: ['pipe', 'pipe', 'inherit'] })
   spawned.stdin.on('error', () => {})

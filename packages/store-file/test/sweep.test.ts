@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'ava'
 import { fileStore } from 'koa-session-store-file'
-import { makeTag } from '../src/tag.js'
+import { makeTag } from '../dist/tag.js'
 
 // In memory where that can be had: it is the number of files that counts here, not the disk.
 const root = await mkdtemp(join(writable('/dev/shm') ? '/dev/shm' : tmpdir(), 'koa-session-file-'))

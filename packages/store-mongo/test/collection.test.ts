@@ -49,7 +49,7 @@ test('ten stores that start at once all work, and so do those of four processes'
     mongoStore({ collection: client.db().collection(collection.collectionName) }),
   )
   t.deepEqual(await Promise.all(stores.map(each => each.write(newKey(), newRecord(), null))), Array(10).fill(true))
-  const processes = await startProcesses(new URL('open.ts', import.meta.url), url)
+  const processes = await startProcesses(new URL('open.js', import.meta.url), url)
   const world = newWorld()
   const answers = processes.map(each => each.call(world, 'write', newKey(), newRecord(), null))
   t.deepEqual(await Promise.all(answers), Array(4).fill(true))

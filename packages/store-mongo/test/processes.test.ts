@@ -4,7 +4,7 @@ import test from 'ava'
 import { raceOfProcesses } from 'koa-session-core/testkit'
 
 const server = await sharedServer('mongo')
-const processes = server ? await startProcesses(new URL('open-on-client.ts', import.meta.url), server.url) : []
+const processes = server ? await startProcesses(new URL('open-on-client.js', import.meta.url), server.url) : []
 
 for (const { title, run } of processCases({ processes, capabilities: ['sweep', 'keys', 'shared'] })) {
   // One after the other: what stands in for MongoDB is slow, and all at once would outlast the records.
@@ -18,7 +18,7 @@ for (const { title, run } of processCases({ processes, capabilities: ['sweep', '
 const race = server ? test.serial : test.skip
 race('the race of processes that the testkit offers to authors of stores', async t => {
   process.env.MONGODB_URL = server?.url
-  const module = new URL('world.ts', import.meta.url)
+  const module = new URL('world.js', import.meta.url)
   await t.notThrowsAsync(raceOfProcesses({ module, increments: 25, timeout: 120_000 }))
 })
 

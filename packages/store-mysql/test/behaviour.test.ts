@@ -5,7 +5,7 @@ import { create } from './world.js'
 
 const server = await sharedServer('mysql')
 process.env.MYSQL_URL = server?.url
-const processes = processCases({ module: new URL('world.ts', import.meta.url).href })
+const processes = processCases({ module: new URL('world.js', import.meta.url).href })
 test.after.always(() => processes.end())
 
 for (const { title, run } of [...behaviourCases({ create, shared: true }), ...processes.cases]) {

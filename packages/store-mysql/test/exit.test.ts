@@ -4,7 +4,7 @@ import test from 'ava'
 
 const server = await sharedServer('mysql')
 
-for (const { title, run } of exitCases({ module: new URL('open.ts', import.meta.url), url: server?.url ?? '' })) {
+for (const { title, run } of exitCases({ module: new URL('open.js', import.meta.url), url: server?.url ?? '' })) {
   const declare = server ? test : test.skip
   declare(title, async t => {
     await run()

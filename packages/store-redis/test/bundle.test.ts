@@ -3,7 +3,7 @@ import { sharedServer } from '@koa-session/test-servers'
 import test from 'ava'
 
 const server = await sharedServer('redis')
-const module = new URL('open.ts', import.meta.url)
+const module = new URL('open.js', import.meta.url)
 const { title, run } = bundleCase({ module, url: server?.url ?? '', capabilities: ['keys', 'shared'] })
 
 const declare = server ? test : test.skip

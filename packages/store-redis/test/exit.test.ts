@@ -5,7 +5,7 @@ import test from 'ava'
 const server = await sharedServer('redis')
 
 for (const { title, run } of exitCases({
-  module: new URL('open.ts', import.meta.url),
+  module: new URL('open.js', import.meta.url),
   url: server?.url ?? 'redis://none',
 })) {
   const declare = server ? test : test.skip

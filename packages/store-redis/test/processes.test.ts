@@ -4,7 +4,7 @@ import test from 'ava'
 import { raceOfProcesses } from 'koa-session-core/testkit'
 
 const server = await sharedServer('redis')
-const processes = server ? await startProcesses(new URL('open.ts', import.meta.url), server.url) : []
+const processes = server ? await startProcesses(new URL('open.js', import.meta.url), server.url) : []
 
 for (const { title, run } of processCases({ processes, capabilities: ['keys', 'shared'] })) {
   const declare = server ? test : test.skip
@@ -17,7 +17,7 @@ for (const { title, run } of processCases({ processes, capabilities: ['keys', 's
 const race = server ? test.serial : test.skip
 race('the race of processes that the testkit offers to authors of stores', async t => {
   process.env.REDIS_URL = server?.url
-  const module = new URL('world.ts', import.meta.url)
+  const module = new URL('world.js', import.meta.url)
   await t.notThrowsAsync(raceOfProcesses({ module, increments: 25, timeout: 120_000 }))
 })
 
