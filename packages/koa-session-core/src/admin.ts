@@ -97,7 +97,7 @@ export function admin(runtime: Runtime, sweeper: Sweeper): Admin {
 
     async *list(subject) {
       const hash = listed(subject)
-      for await (const key of keysOf(runtime, hash)) {
+      for await (const key of keysOf(runtime.store, hash)) {
         const found = await store.read(key, store.deadline())
         // It may have become somebody else's since it was found.
         if (!isLive(found) || found.record.subject !== hash) continue
@@ -142,7 +142,7 @@ export function admin(runtime: Runtime, sweeper: Sweeper): Admin {
       try {
         // Twice, because a session may have been about to change its id as the call began.
         for (let pass = 0; pass < 2; pass++) {
-          for await (const key of keysOf(runtime, hash)) {
+          for await (const key of keysOf(runtime.store, hash)) {
             if (except !== undefined) spares = await revocations.spares(hash, call)
             if (!spares.includes(key)) {
               const { session } = await sessions.end(key, undefined, store.deadline(), undefined, undefined, isMeant)

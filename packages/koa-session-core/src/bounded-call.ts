@@ -1,37 +1,59 @@
+import type { Bounded, Deadline } from './deadlines.js'
 import type { StoreCall } from './store.js'
+
+type Listener = (reason: unknown) => void
 
 /**
  * A call that may be aborted. Few calls are, and making an AbortSignal costs more than a read from memory, so it is made
  * when a store asks for it.
  */
-export class BoundedCall implements StoreCall {
-  #controller: AbortController | undefined
-  #reason: unknown
-  readonly #step: (() => void) | undefined
+export class BoundedCall implements StoreCall, Bounded {
+  deadline: Deadline
+  /** Runs when the deadline passes. */
+  readonly expire: () => void
+  readonly #step: (() => Deadline) | undefined
+  #listeners: Set<Listener> | undefined
+  #signal: AbortSignal | undefined
+  #aborted: { readonly reason: unknown } | undefined
 
-  /** `step` runs whenever the store looks at the signal. */
-  constructor(step?: () => void) {
+  /** With `step` this is long work, which is bounded step by step: a look at `signal` or `onAbort` moves the deadline. */
+  constructor(deadline: Deadline, expire: () => void, step?: () => Deadline) {
+    this.deadline = deadline
+    this.expire = expire
     this.#step = step
   }
 
   get signal(): AbortSignal {
-    if (this.#reason !== undefined) return AbortSignal.abort(this.#reason)
-    this.#step?.()
-    this.#controller ??= new AbortController()
-    return this.#controller.signal
+    this.renew()
+    if (this.#aborted) return AbortSignal.abort(this.#aborted.reason)
+    if (this.#signal) return this.#signal
+    const controller = new AbortController()
+    this.#signal = controller.signal
+    this.onAbort(reason => controller.abort(reason))
+    return this.#signal
+  }
+
+  onAbort(listener: Listener): () => void {
+    this.renew()
+    if (this.#aborted) listener(this.#aborted.reason)
+    else {
+      this.#listeners ??= new Set()
+      this.#listeners.add(listener)
+    }
+    return () => this.#listeners?.delete(listener)
   }
 
   abort(reason: unknown): void {
-    this.#reason = reason
-    this.#controller?.abort(reason)
+    this.#aborted = { reason }
+    for (const listener of this.#listeners ?? []) listener(reason)
   }
 
   isAbortedWith(reason: unknown): boolean {
-    return this.#reason !== undefined && this.#reason === reason
+    return this.#aborted !== undefined && this.#aborted.reason === reason
   }
 
-  static throwIfAborted(call: StoreCall | undefined): void {
-    if (!(call instanceof BoundedCall)) call?.signal?.throwIfAborted()
-    else if (call.#reason !== undefined) throw call.#reason
+  /** Long work is about to take another step. */
+  renew(): void {
+    if (this.#step && !this.#aborted) this.deadline = this.#step()
   }
 }

@@ -1,6 +1,6 @@
+import type { Deadline } from './deadlines.js'
 import type { Entry, View } from './entry.js'
 import { claim, type Queued, wasTakenBy } from './flash-queue.js'
-import type { Deadline } from './guarded-store.js'
 import { newId, newVersion } from './id.js'
 import {
   expiry,

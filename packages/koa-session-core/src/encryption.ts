@@ -1,5 +1,5 @@
 import { createCipheriv, createDecipheriv, createHash, randomBytes, scryptSync } from 'node:crypto'
-import { undecodable } from './record.js'
+import { undecodable } from './errors.js'
 
 /** Between the clear text of a body and what the store keeps of it. */
 export interface Seal {

@@ -1,6 +1,6 @@
+import type { Deadline } from './deadlines.js'
 import type { Entry } from './entry.js'
 import { ownMessages } from './flash-queue.js'
-import type { Deadline } from './guarded-store.js'
 import { type Stored, tombstone } from './record.js'
 import type { Runtime } from './runtime.js'
 import { turn } from './turn.js'

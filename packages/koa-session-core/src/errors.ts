@@ -51,6 +51,10 @@ export function isSessionError(error: unknown): error is SessionError {
   return typeof error === 'object' && error !== null && brand in error
 }
 
+/** It has no cause: `JSON.parse` quotes the text that it could not read. */
+export const undecodable = (): SessionError =>
+  new SessionError('ERR_SESSION_DECODE', 'a stored session could not be decoded')
+
 /** What a store said when a call failed: a line for the message, and a copy for `cause`. */
 export interface Failure {
   readonly reason: string

@@ -1,5 +1,6 @@
+import { undecodable } from './errors.js'
 import type { GuardedCodec } from './guarded-codec.js'
-import { type Live, type Texts, undecodable } from './record.js'
+import type { Live, Texts } from './record.js'
 
 /** A message as it waits. Its id begins with the mark of the request that queued it. */
 type Message = readonly [id: string, value: unknown]

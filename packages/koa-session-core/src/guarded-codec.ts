@@ -1,6 +1,5 @@
 import type { Codec } from './codec.js'
-import { isSessionError, SessionError } from './errors.js'
-import { undecodable } from './record.js'
+import { isSessionError, SessionError, undecodable } from './errors.js'
 
 export type Data = Record<string, unknown>
 

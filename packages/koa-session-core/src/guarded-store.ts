@@ -1,11 +1,11 @@
 import { channel, tracingChannel } from 'node:diagnostics_channel'
 import { BoundedCall } from './bounded-call.js'
+import { type Deadline, Deadlines } from './deadlines.js'
 import { type Failure, failure, isSessionError, SessionError } from './errors.js'
 import { type Explaining, lastError } from './last-error.js'
-import type { ResolvedOptions } from './options.js'
-import { type Stored, toStored } from './record.js'
-import type { StoreCall } from './store.js'
-import { clearTimeout, elapsed, setTimeout } from './waiting.js'
+import { type RecordSettings, type Stored, toStored } from './record.js'
+import type { Store } from './store.js'
+import { elapsed } from './waiting.js'
 
 /** What subscribers of the tracing channel `koa-session:store` receive for each call of a store. */
 export interface StoreTrace {
@@ -27,37 +27,45 @@ export interface SessionEvent {
 const traces = tracingChannel<StoreTrace, StoreTrace>('koa-session:store')
 const events = channel('koa-session:event')
 
-/** A moment by the monotonic clock, in milliseconds, at which waiting ends. */
-export type Deadline = number
+export interface StoreSettings extends RecordSettings {
+  readonly store: Store
+  /** Milliseconds. */
+  readonly storeTimeout: number
+}
 
 /** The store as the core calls it: every call ends in time, every failure is a SessionError, every call can be traced. */
 export class GuardedStore {
-  readonly #options: ResolvedOptions
+  readonly #settings: StoreSettings
+  readonly #deadlines = new Deadlines()
   /** The last failure since a call succeeded, which may be why another one takes so long. */
   #last: Failure | undefined
 
-  constructor(options: ResolvedOptions) {
-    this.#options = options
+  constructor(settings: StoreSettings) {
+    this.#settings = settings
+  }
+
+  get store(): Store {
+    return this.#settings.store
   }
 
   get storeTimeout(): number {
-    return this.#options.storeTimeout
+    return this.#settings.storeTimeout
   }
 
   deadline(): Deadline {
-    return elapsed() + this.#options.storeTimeout
+    return elapsed() + this.#settings.storeTimeout
   }
 
   /** What is there now, by this process's clock; `null`: nothing. */
   async read(key: string, deadline: Deadline): Promise<Stored | null> {
-    const record = await this.call('read', key, deadline, call => this.#options.store.read(key, call))
+    const record = await this.call('read', key, deadline, call => this.#settings.store.read(key, call))
     if (!record || record.expiresAt <= Date.now()) return null
-    return toStored(this.#options, key, record)
+    return toStored(this.#settings, key, record)
   }
 
   write(next: Stored, expected: string | null, deadline: Deadline): Promise<boolean> {
     const { key, record } = next
-    const run = (call: StoreCall) => this.#options.store.write(key, record, expected, call)
+    const run = (call: BoundedCall) => this.#settings.store.write(key, record, expected, call)
     return this.call('write', key, deadline, run, record.data)
   }
 
@@ -67,27 +75,27 @@ export class GuardedStore {
     expected: string,
     deadline = this.deadline(),
   ): Promise<boolean> {
-    const { store } = this.#options
+    const { store } = this.#settings
     return this.call('touch', key, deadline, call => store.touch(key, times, expected, call))
   }
 
   destroy(key: string, deadline: Deadline): Promise<void> {
-    return this.call('destroy', key, deadline, call => this.#options.store.destroy(key, call))
+    return this.call('destroy', key, deadline, call => this.#settings.store.destroy(key, call))
   }
 
   event(type: SessionEvent['type'], key: string): void {
-    if (events.hasSubscribers) events.publish({ type, store: this.#options.store.name, key } satisfies SessionEvent)
+    if (events.hasSubscribers) events.publish({ type, store: this.#settings.store.name, key } satisfies SessionEvent)
   }
 
   call<T>(
     operation: StoreTrace['operation'],
     key: string | undefined,
     deadline: Deadline,
-    run: (call: StoreCall) => Promise<T>,
+    run: (call: BoundedCall) => Promise<T>,
     data?: string,
   ): Promise<T> {
     if (!traces.hasSubscribers) return this.#bounded(operation, deadline, run, data)
-    const trace: StoreTrace = { store: this.#options.store.name, operation, ...(key !== undefined && { key }) }
+    const trace: StoreTrace = { store: this.#settings.store.name, operation, ...(key !== undefined && { key }) }
     let result: T
     // The traced promise resolves to nothing: tracePromise publishes what its promise resolves to.
     const traced = async () => {
@@ -97,46 +105,49 @@ export class GuardedStore {
     return traces.tracePromise(traced, trace).then(() => result)
   }
 
-  #bounded<T>(operation: string, deadline: Deadline, run: (call: StoreCall) => Promise<T>, data?: string): Promise<T> {
-    const { store } = this.#options
+  #bounded<T>(
+    operation: string,
+    deadline: Deadline,
+    run: (call: BoundedCall) => Promise<T>,
+    data?: string,
+  ): Promise<T> {
     return new Promise((resolve, reject) => {
-      // Long work is bounded step by step: a store looks at the signal before each.
-      const isLong = operation === 'sweep' || operation === 'keys'
-      const call = new BoundedCall(isLong ? () => timer?.refresh() : undefined)
-      let timer: NodeJS.Timeout | undefined
       const expire = () => {
         const error = this.timeout(operation)
         reject(error)
         call.abort(error)
       }
-      const left = deadline - elapsed()
-      if (left <= 0) return expire()
-      // Not unref'd: a script that waits for a silent store must end with this error, not by running out of events.
-      timer = setTimeout(expire, left)
+      // Long work is bounded step by step.
+      const isLong = operation === 'sweep' || operation === 'keys'
+      const call = new BoundedCall(deadline, expire, isLong ? () => this.deadline() : undefined)
+      if (deadline <= elapsed()) return expire()
+      this.#deadlines.add(call)
+      const succeed = (value: T) => {
+        this.#deadlines.remove(call)
+        this.#last = undefined
+        resolve(value)
+      }
       const fail = (cause: unknown) => {
-        clearTimeout(timer)
-        if (call.isAbortedWith(cause)) return
-        // Also when nobody waits any more: the next one who waits in vain is told.
-        const last = failure(cause, data)
-        this.#last = last
-        reject(
-          new SessionError('ERR_SESSION_STORE', `store ${store.name}: ${operation} failed: ${last.reason}`, last.cause),
-        )
+        this.#deadlines.remove(call)
+        if (!call.isAbortedWith(cause)) reject(this.#failure(operation, cause, data))
       }
       try {
-        run(call).then(value => {
-          clearTimeout(timer)
-          this.#last = undefined
-          resolve(value)
-        }, fail)
+        run(call).then(succeed, fail)
       } catch (cause) {
         fail(cause)
       }
     })
   }
 
+  /** Remembers it even if nobody waits for this call any more: a call that times out tells of it. */
+  #failure(operation: string, cause: unknown, data: string | undefined): SessionError {
+    this.#last = failure(cause, data)
+    const message = `store ${this.#settings.store.name}: ${operation} failed: ${this.#last.reason}`
+    return new SessionError('ERR_SESSION_STORE', message, this.#last.cause)
+  }
+
   timeout(operation: string): SessionError {
-    const { store, storeTimeout } = this.#options
+    const { store, storeTimeout } = this.#settings
     const own = (store as Partial<Explaining>)[lastError]?.()
     const last = own === undefined || own === null ? this.#last : failure(own, undefined)
     const before = last ? `; the last error was ${last.reason}` : ''

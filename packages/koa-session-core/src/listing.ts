@@ -1,25 +1,21 @@
-import type { Deadline } from './guarded-store.js'
-import type { Runtime } from './runtime.js'
-import type { EnumerableStore, StoreCall } from './store.js'
+import type { BoundedCall } from './bounded-call.js'
+import type { Deadline } from './deadlines.js'
+import type { GuardedStore } from './guarded-store.js'
+import type { EnumerableStore } from './store.js'
 
 /**
  * The keys of the live sessions of a subject, which comes as its hash. Each step is bounded by `storeTimeout`, or all of
  * them by `deadline`.
  */
-export async function* keysOf(
-  { options, store }: Runtime,
-  subject: string,
-  deadline?: Deadline,
-): AsyncGenerator<string> {
+export async function* keysOf(store: GuardedStore, subject: string, deadline?: Deadline): AsyncGenerator<string> {
   const abort = new AbortController()
-  const { signal } = abort
-  let step: StoreCall | undefined
-  const keys = (options.store as EnumerableStore)
+  let step: BoundedCall | undefined
+  const keys = (store.store as EnumerableStore)
     .keys({
       subject,
       get signal() {
-        // A look at it is a step of the call under way.
-        return step?.signal ? signal : abort.signal
+        step?.renew()
+        return abort.signal
       },
     })
     [Symbol.asyncIterator]()

@@ -1,9 +1,9 @@
 import type { IncomingMessage } from 'node:http'
 import type { Presented } from './cookie.js'
-import { isSessionError, type SessionError } from './errors.js'
+import { isSessionError, type SessionError, undecodable } from './errors.js'
 import { messages } from './flash-queue.js'
 import type { GuardedCodec } from './guarded-codec.js'
-import { isLive, type Live, type Tombstone, undecodable } from './record.js'
+import { isLive, type Live, type Tombstone } from './record.js'
 import type { Runtime } from './runtime.js'
 
 /** The outcome of the search for the session that a request names. */

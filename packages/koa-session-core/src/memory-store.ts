@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
-import { BoundedCall } from './bounded-call.js'
 import { isWhole, OptionCheck } from './check.js'
 import type { EnumerableStore, SessionRecord, StoreCall, SweepableStore } from './store.js'
+import { throwIfAborted } from './until-aborted.js'
 
 export interface MemoryStoreOptions {
   /**
@@ -44,7 +44,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): SweepableStore & 
   let closed = false
 
   function begin(call: StoreCall | undefined): void {
-    BoundedCall.throwIfAborted(call)
+    throwIfAborted(call)
     if (closed) throw new Error('the memory store is closed')
   }
 
@@ -141,7 +141,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): SweepableStore & 
         }
         if (++examined % batch === 0) {
           await setImmediate()
-          BoundedCall.throwIfAborted(call)
+          throwIfAborted(call)
         }
       }
       return swept
@@ -156,7 +156,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): SweepableStore & 
         const entry = live(key)
         if (entry && (call?.subject === undefined || entry.subject === call.subject)) yield key
         if (++examined % batch === 0) await setImmediate()
-        BoundedCall.throwIfAborted(call)
+        throwIfAborted(call)
       }
     },
 

@@ -1,6 +1,6 @@
-import { SessionError } from './errors.js'
+import type { Seal } from './encryption.js'
+import { SessionError, undecodable } from './errors.js'
 import { newVersion } from './id.js'
-import type { ResolvedOptions } from './options.js'
 import type { SessionRecord } from './store.js'
 
 /** How long a browser keeps the cookie: `'session'` until it closes, or milliseconds since the last use. */
@@ -73,20 +73,32 @@ export interface LiveParts extends Texts {
   readonly subject: string | undefined
 }
 
+/** How long sessions live, in milliseconds. */
+export interface Terms {
+  readonly idleTimeout: number
+  readonly absoluteTimeout: number
+}
+
+export interface RecordSettings extends Terms {
+  readonly seal: Seal
+  /** The most bytes of one encoded session. */
+  readonly maxBytes: number
+}
+
 /** How long a session lives at most. */
-function term({ absoluteTimeout }: ResolvedOptions, maxAge: MaxAge): number {
+function term({ absoluteTimeout }: Terms, maxAge: MaxAge): number {
   return maxAge === 'session' ? absoluteTimeout : Math.max(absoluteTimeout, maxAge)
 }
 
 /** When a session used now ends: the idle or the absolute limit, whichever comes first. */
-export function expiry(options: ResolvedOptions, now: number, createdAt: number, maxAge: MaxAge): number {
-  const idle = maxAge === 'session' ? options.idleTimeout : maxAge
-  return Math.min(now + idle, Math.min(createdAt, now) + term(options, maxAge))
+export function expiry(terms: Terms, now: number, createdAt: number, maxAge: MaxAge): number {
+  const idle = maxAge === 'session' ? terms.idleTimeout : maxAge
+  return Math.min(now + idle, Math.min(createdAt, now) + term(terms, maxAge))
 }
 
 /** Whether the absolute limit of such a session has passed. */
-export const isOver = (options: ResolvedOptions, now: number, createdAt: number, maxAge: MaxAge): boolean =>
-  createdAt + term(options, maxAge) <= now
+export const isOver = (terms: Terms, now: number, createdAt: number, maxAge: MaxAge): boolean =>
+  createdAt + term(terms, maxAge) <= now
 
 export const isLive = (state: State): state is Live => state?.kind === 'live'
 
@@ -105,7 +117,7 @@ const tombstoneLine = /^0;([0-9a-f]{64});(rotation|subject|login|confirmed|revok
 const waits = 1
 const wereTaken = 2
 
-export function toStored(options: ResolvedOptions, key: string, record: SessionRecord): Stored {
+export function toStored(settings: RecordSettings, key: string, record: SessionRecord): Stored {
   // A foreign record may have no data at all.
   if (typeof record.data !== 'string') return { kind: 'unreadable', key, record }
   const end = record.data.indexOf('\n')
@@ -117,13 +129,13 @@ export function toStored(options: ResolvedOptions, key: string, record: SessionR
     const flags = Number(live[3])
     let texts: Texts | undefined
     return {
-      kind: isOver(options, Date.now(), createdAt, maxAge) ? 'over' : 'live',
+      kind: isOver(settings, Date.now(), createdAt, maxAge) ? 'over' : 'live',
       key,
       record,
       createdAt,
       maxAge,
       flashWaits: (flags & waits) !== 0,
-      texts: () => (texts ??= split(options.seal.open(record.data.slice(end + 1), key + line), flags)),
+      texts: () => (texts ??= split(settings.seal.open(record.data.slice(end + 1), key + line), flags)),
     }
   }
   const [, successor, reason, createdAt = 0] = tombstoneLine.exec(line) ?? []
@@ -146,7 +158,7 @@ function split(body: string, flags: number): Texts {
 }
 
 /** The next state of a session, used now, under a new version. */
-export function live(options: ResolvedOptions, parts: LiveParts, version = newVersion()): Live {
+export function live(settings: RecordSettings, parts: LiveParts, version = newVersion()): Live {
   const { key, maxAge, subject, data, flash, taken } = parts
   const now = Date.now()
   // A clock that was ahead must not make a session live longer.
@@ -154,16 +166,16 @@ export function live(options: ResolvedOptions, parts: LiveParts, version = newVe
   const flags = (flash === '' ? 0 : waits) + (taken === '' ? 0 : wereTaken)
   const line = `1;${createdAt};${maxAge};${flags}`
   const queue = flags === waits + wereTaken ? `${taken}\n${flash}` : taken + flash
-  const text = `${line}\n${options.seal.seal(flags === 0 ? data : `${queue.length}:${queue}${data}`, key + line)}`
+  const text = `${line}\n${settings.seal.seal(flags === 0 ? data : `${queue.length}:${queue}${data}`, key + line)}`
   if (text.includes('\0')) throw new SessionError('ERR_SESSION_ENCODE', 'the codec produced a NUL character')
   const bytes = Buffer.byteLength(text)
-  if (bytes > options.maxBytes) {
-    const message = `the encoded session has ${bytes} bytes, more than maxBytes (${options.maxBytes}) allows`
+  if (bytes > settings.maxBytes) {
+    const message = `the encoded session has ${bytes} bytes, more than maxBytes (${settings.maxBytes}) allows`
     throw new SessionError('ERR_SESSION_TOO_LARGE', message)
   }
   const record = {
     data: text,
-    expiresAt: expiry(options, now, createdAt, maxAge),
+    expiresAt: expiry(settings, now, createdAt, maxAge),
     seenAt: now,
     version,
     ...(subject !== undefined && { subject }),
@@ -208,9 +220,4 @@ function tombstoneOf(
 export function ended(key: string): Unreadable {
   // By every clock.
   return { kind: 'unreadable', key, record: { data: '', expiresAt: 0, seenAt: Date.now(), version: newVersion() } }
-}
-
-/** Carries nothing of its cause: `JSON.parse` quotes the text it could not read. */
-export function undecodable(): SessionError {
-  return new SessionError('ERR_SESSION_DECODE', 'a stored session could not be decoded')
 }

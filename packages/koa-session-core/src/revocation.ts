@@ -1,4 +1,5 @@
-import type { Deadline, GuardedStore } from './guarded-store.js'
+import type { Deadline } from './deadlines.js'
+import type { GuardedStore } from './guarded-store.js'
 import { newVersion, sha256 } from './id.js'
 import { ended, isLive, type Stored, type Unreadable } from './record.js'
 import type { StoredSessions } from './stored-sessions.js'

@@ -1,4 +1,4 @@
-import type { Deadline } from './guarded-store.js'
+import type { Deadline } from './deadlines.js'
 import { newVersion } from './id.js'
 import { keysOf } from './listing.js'
 import { isLive, type Live, type Stored } from './record.js'
@@ -46,7 +46,7 @@ export async function limitSessions(runtime: Runtime, login: Live, deadline: Dea
 
 async function liveSessions(runtime: Runtime, subject: string, deadline: Deadline): Promise<Live[]> {
   const keys: string[] = []
-  for await (const key of keysOf(runtime, subject, deadline)) keys.push(key)
+  for await (const key of keysOf(runtime.store, subject, deadline)) keys.push(key)
   const found = await Promise.all(keys.map(key => runtime.store.read(key, deadline)))
   return found.filter(isLive).filter(({ record }) => record.subject === subject)
 }

@@ -16,15 +16,18 @@ export interface SessionRecord {
 }
 
 /**
- * What comes with every call. `sweep` and `keys` may take long: a look at `signal` before each step of theirs begins the time
- * of `storeTimeout` anew.
+ * When the caller stops waiting. Already aborted: the call rejects with the reason and does nothing. Aborted later: whether
+ * the call took effect is unknown. `sweep` and `keys` may take long: a look at either member before each step of theirs
+ * begins the time of `storeTimeout` anew.
  */
 export interface StoreCall {
-  /**
-   * Already aborted: the call rejects with the signal's reason and does nothing. Aborted later: whether the call took
-   * effect is unknown.
-   */
+  /** Made when it is first read, which costs more than a read from memory. */
   readonly signal?: AbortSignal
+  /**
+   * The cheap way: `listener` is called once with the reason, at once if the call is aborted already. Returns a function that
+   * takes it off. The core always gives it, beside `signal`; other callers may give `signal` alone, or nothing.
+   */
+  onAbort?(listener: (reason: unknown) => void): () => void
 }
 
 /**

@@ -1,5 +1,6 @@
+import type { Deadline } from './deadlines.js'
 import { isSessionError, SessionError } from './errors.js'
-import { type Deadline, type GuardedStore, isTimeout } from './guarded-store.js'
+import { type GuardedStore, isTimeout } from './guarded-store.js'
 import { ended, isLive, type Live, type Reason, type State, type Stored, type Tombstone, tombstone } from './record.js'
 import { nextTurn } from './turn.js'
 import { clearTimeout, elapsed, setTimeout } from './waiting.js'

@@ -1,15 +1,49 @@
-/** What `begin` resolves to, or the signal's reason as soon as it aborts: a command once sent cannot be taken back. */
-export async function untilAborted<T>(signal: AbortSignal | undefined, begin: () => Promise<T>): Promise<T> {
-  if (signal === undefined) return begin()
-  signal.throwIfAborted()
-  let stop = () => {}
-  const aborted = new Promise<never>((_, reject) => {
-    stop = () => reject(signal.reason)
-    signal.addEventListener('abort', stop, { once: true })
-  })
-  try {
-    return await Promise.race([begin(), aborted])
-  } finally {
-    signal.removeEventListener('abort', stop)
+import type { StoreCall } from './store.js'
+
+/** Throws the reason if the call has been aborted already. */
+export function throwIfAborted(call: StoreCall | undefined): void {
+  if (!call?.onAbort) call?.signal?.throwIfAborted()
+  else {
+    call.onAbort(reason => {
+      throw reason
+    })()
   }
+}
+
+/**
+ * Resolves to what `begin` resolves to, or rejects with the reason as soon as the call is aborted: a command that has been
+ * sent cannot be taken back. Does not begin if the call is aborted already.
+ */
+export function untilAborted<T>(call: StoreCall | AbortSignal | undefined, begin: () => Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    let isAborted = false
+    const stop = onAbort(call, reason => {
+      isAborted = true
+      reject(reason)
+    })
+    if (isAborted) return
+    begin().then(
+      value => {
+        stop()
+        resolve(value)
+      },
+      error => {
+        stop()
+        reject(error)
+      },
+    )
+  })
+}
+
+const nothing = () => {}
+
+function onAbort(call: StoreCall | AbortSignal | undefined, listener: (reason: unknown) => void): () => void {
+  if (!call) return nothing
+  if ('onAbort' in call && call.onAbort) return call.onAbort(listener)
+  const signal = 'aborted' in call ? call : call.signal
+  if (!signal) return nothing
+  const listen = () => listener(signal.reason)
+  if (signal.aborted) listen()
+  else signal.addEventListener('abort', listen, { once: true })
+  return () => signal.removeEventListener('abort', listen)
 }
