@@ -1,15 +1,16 @@
 import type { IncomingMessage } from 'node:http'
 import { kindOf } from './check.js'
+import type { IdTransport } from './cookie.js'
+import type { Engine } from './engine.js'
 import { isKey, sha256 } from './id.js'
 import { keysOf } from './listing.js'
 import { lookUp } from './lookup.js'
 import { isLive, type Stored } from './record.js'
+import { type RequestOptions, RequestSession } from './request-session.js'
 import { longestSilence } from './revocation.js'
-import type { Runtime } from './runtime.js'
 import { assign, type Session, type SessionData } from './session.js'
 import { limitSessions } from './session-limit.js'
 import type { Sweeper } from './sweeper.js'
-import { Visit } from './visit.js'
 
 /** One session of a subject, as a device list shows it. Times are epoch milliseconds. */
 export interface SessionInfo {
@@ -48,8 +49,14 @@ export interface Admin {
   [Symbol.asyncDispose](): Promise<void>
 }
 
-export function admin(runtime: Runtime, sweeper: Sweeper): Admin {
-  const { codec, options, revocations, sessions, store } = runtime
+export function admin(
+  engine: Engine,
+  requests: RequestOptions,
+  transport: IdTransport,
+  sweeper: Sweeper,
+  report: (error: unknown) => void,
+): Admin {
+  const { options, revocations, sessions, store } = engine
 
   const close = async (): Promise<void> => {
     sweeper.stop()
@@ -70,44 +77,44 @@ export function admin(runtime: Runtime, sweeper: Sweeper): Admin {
           `create(data): data must be an object, got ${Array.isArray(data) ? 'an array' : typeof data}`,
         )
       }
-      const visit = new Visit(runtime, undefined, true)
-      assign(visit.session, data)
-      const { entry } = visit
-      const { id, key } = entry
-      // Unlike a request's, this one is stored also when it is empty: somebody asked for it.
-      const made = entry.compose(key, entry.view())
+      const request = new RequestSession(engine, requests, report)
+      assign(request.session, data)
+      const { draft } = request
+      const { id, key } = draft
+      // Unlike a request's, this one is stored even if it is empty: somebody asked for it.
+      const made = draft.compose(key, draft.view())
       await sessions.write(made, null, store.deadline())
       store.event('created', key)
       if (made.record.subject !== undefined && options.maxSessionsPerSubject !== Number.POSITIVE_INFINITY) {
-        await limitSessions(runtime, made, store.deadline()).catch(error => runtime.report(error))
+        await limitSessions(engine, made, store.deadline()).catch(report)
       }
-      return { id, key, cookie: options.transport.names.map(name => `${name}=${id}`).join('; ') }
+      return { id, key, cookie: transport.names.map(name => `${name}=${id}`).join('; ') }
     },
 
     async open(req) {
-      const first = options.transport.present(req, undefined)
-      const found = first && (await lookUp(runtime, req, undefined, first, error => runtime.report(error)))
+      const first = transport.present(req, undefined)
+      const found = first && (await lookUp(engine, transport, req, undefined, first, report))
       if (found?.error) throw found.error
       if (!found?.state || !isLive(found.state)) return undefined
-      const visit = new Visit(runtime)
-      visit.resume(found.id, found.state)
-      const { session, entry } = visit
-      return entry.known ? (session as Session) : undefined
+      const request = new RequestSession(engine, requests, report)
+      request.resume(found.id, found.state)
+      const { session, draft } = request
+      return draft.known ? (session as Session) : undefined
     },
 
     async *list(subject) {
       const hash = listed(subject)
-      for await (const key of keysOf(runtime.store, hash)) {
+      for await (const key of keysOf(store, hash)) {
         const found = await store.read(key, store.deadline())
         // It may have become somebody else's since it was found.
         if (!isLive(found) || found.record.subject !== hash) continue
         const { createdAt, record } = found
         let data: SessionData
         try {
-          data = codec.decodeData(found.texts().data) as SessionData
+          data = options.codec.decodeData(found.texts().data) as SessionData
         } catch (error) {
           // One session that cannot be decoded must not hide the others.
-          runtime.report(error)
+          report(error)
           continue
         }
         yield { key, data, createdAt, seenAt: record.seenAt, expiresAt: record.expiresAt }
@@ -142,7 +149,7 @@ export function admin(runtime: Runtime, sweeper: Sweeper): Admin {
       try {
         // Twice, because a session may have been about to change its id as the call began.
         for (let pass = 0; pass < 2; pass++) {
-          for await (const key of keysOf(runtime.store, hash)) {
+          for await (const key of keysOf(store, hash)) {
             if (except !== undefined) spares = await revocations.spares(hash, call)
             if (!spares.includes(key)) {
               const { session } = await sessions.end(key, undefined, store.deadline(), undefined, undefined, isMeant)

@@ -1,16 +1,16 @@
 import type { Deadline } from './deadlines.js'
-import type { Entry } from './entry.js'
+import type { Draft } from './draft.js'
+import type { Engine } from './engine.js'
 import { ownMessages } from './flash-queue.js'
 import { type Stored, tombstone } from './record.js'
-import type { Runtime } from './runtime.js'
 import { turn } from './turn.js'
 
 /** A session that a request ended, and the one it put in its place. */
 export interface Ending {
-  readonly old: Entry
-  readonly next: Entry
+  readonly old: Draft
+  readonly next: Draft
   /** `regenerate`: whoever comes late under the old id finds a tombstone. */
-  readonly login: boolean
+  readonly isLogin: boolean
   /** Set by the first attempt: a second one must not make the request wait twice. */
   deadline?: Deadline
   running?: Promise<void>
@@ -18,11 +18,14 @@ export interface Ending {
 
 /** The sessions one request ended. Each is carried out once; one that failed can be tried again. */
 export class Endings {
-  readonly #runtime: Runtime
+  readonly #engine: Engine
+  /** Marks the flash messages that the request queued. */
+  readonly #mark: () => string
   #left: Ending[] = []
 
-  constructor(runtime: Runtime) {
-    this.#runtime = runtime
+  constructor(engine: Engine, mark: () => string) {
+    this.#engine = engine
+    this.#mark = mark
   }
 
   /** Whether all are carried out. Otherwise a session may still live. */
@@ -54,28 +57,28 @@ export class Endings {
   }
 
   /** Nothing was stored in the place of a session that was regenerated, so nobody has to find its tombstone any more. */
-  async leave({ before, known, lost }: Entry, deadline: Deadline): Promise<void> {
-    if (known || lost || !before?.ended || before.tombstone?.record.subject === undefined) return
+  async leave({ before, known, isGone }: Draft, deadline: Deadline): Promise<void> {
+    if (known || isGone || !before?.ended || before.tombstone?.record.subject === undefined) return
     const { key, record, successor } = before.tombstone
     const plan = (now: Stored | null) =>
       now?.record.version === record.version ? { record: tombstone(key, successor, 'login') } : undefined
     // Otherwise it is found for a minute more, and is no session.
-    await this.#runtime.sessions.replace(key, plan, { deadline, known: before.tombstone }).catch(() => {})
+    await this.#engine.sessions.replace(key, plan, { deadline, known: before.tombstone }).catch(() => {})
   }
 
-  async #end({ old, next, login }: Ending, deadline: Deadline): Promise<void> {
-    const { codec, sessions } = this.#runtime
-    const elsewhere = old.lost ?? (old.failure && { key: old.failure.key, state: undefined })
+  async #end({ old, next, isLogin }: Ending, deadline: Deadline): Promise<void> {
+    const { options, sessions } = this.#engine
+    const elsewhere = old.standing.kind === 'left' ? old.standing.at : undefined
     if (!elsewhere && !old.known && !sessions.busy(old.key)) {
       // It was never stored: what counts is the one before it.
       next.before = old.before
       return
     }
     const { key, state } = elsewhere ?? { key: old.key, state: old.known }
-    const { ended, session, tombstone } = await sessions.end(key, state, deadline, login ? next.key : undefined)
-    next.before = { entry: old, regenerated: login, ended, tombstone }
+    const { ended, session, tombstone } = await sessions.end(key, state, deadline, isLogin ? next.key : undefined)
+    next.before = { draft: old, regenerated: isLogin, ended, tombstone }
     next.provenIn = turn()
     // What this request had queued and already stored goes along; what earlier requests queued was the last person's.
-    if (login && session) next.queued = ownMessages(codec, old.visit.mark, session, next.queued)
+    if (isLogin && session) next.queued = ownMessages(options.codec, this.#mark(), session, next.queued)
   }
 }

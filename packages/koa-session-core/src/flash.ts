@@ -1,4 +1,3 @@
-import type { Visit } from './visit.js'
 import { warnOnce } from './warn-once.js'
 
 /** Messages for a later request, each delivered once. */
@@ -17,10 +16,16 @@ export interface Flash {
 /** What connect-flash calls the kinds of messages it is asked for. */
 const kinds = new Set(['info', 'error', 'errors', 'success', 'warning', 'warn', 'danger', 'notice', 'alert', 'message'])
 
-export function flashOf(visit: Visit): Flash {
+/** What `ctx.flash` does, for one request. */
+export interface FlashHandle {
+  queueFlash(value: unknown): void
+  takeFlash(): Promise<unknown[]>
+}
+
+export function flashOf(request: FlashHandle): Flash {
   // A rest parameter, because `flash(undefined)` queues and `flash()` takes.
   const flash = (...values: unknown[]): unknown => {
-    if (values.length === 0) return visit.takeFlash()
+    if (values.length === 0) return request.takeFlash()
     const [first, second] = values
     if (values.length > 2) {
       throw new TypeError(
@@ -33,7 +38,7 @@ export function flashOf(visit: Visit): Flash {
         `ctx.flash('${first}') queues the text '${first}'; to read messages of that type: (await ctx.flash()).filter(({ type }) => type === '${first}')`,
       )
     }
-    visit.queueFlash(values.length === 1 ? first : { type: first, message: second })
+    request.queueFlash(values.length === 1 ? first : { type: first, message: second })
     return undefined
   }
   return flash as Flash

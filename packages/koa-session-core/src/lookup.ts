@@ -1,10 +1,10 @@
 import type { IncomingMessage } from 'node:http'
-import type { Presented } from './cookie.js'
+import type { IdTransport, Presented } from './cookie.js'
+import type { Engine } from './engine.js'
 import { isSessionError, type SessionError, undecodable } from './errors.js'
 import { messages } from './flash-queue.js'
 import type { GuardedCodec } from './guarded-codec.js'
 import { isLive, type Live, type Tombstone } from './record.js'
-import type { Runtime } from './runtime.js'
 
 /** The outcome of the search for the session that a request names. */
 export interface Lookup {
@@ -25,30 +25,30 @@ const attempts = 3
  * names a live session counts. A failing read ends the search, because that session may be the live one.
  */
 export async function lookUp(
-  runtime: Runtime,
+  { options, store }: Engine,
+  transport: IdTransport,
   req: IncomingMessage,
   secure: boolean | undefined,
   first: Presented,
   report: (error: unknown) => void,
 ): Promise<Lookup | undefined> {
-  const { codec, options, store } = runtime
   const deadline = store.deadline()
   let tried: string[] | undefined
   let result: Lookup | undefined
   let next: Presented | undefined = first
   for (let nth = 1; next?.id !== undefined; nth++) {
     const { id, secure: answer } = next
-    next = nth < attempts ? options.transport.present(req, secure, next) : undefined
+    next = nth < attempts ? transport.present(req, secure, next) : undefined
     if (tried?.includes(id)) continue
-    const key = options.transport.keyOf(id)
+    const key = options.keyOf(id)
     try {
       const state = await store.read(key, deadline)
       if (isLive(state)) {
-        if (!next || canOpen(codec, state)) return { id, key, secure: answer, state }
+        if (!next || canOpen(options.codec, state)) return { id, key, secure: answer, state }
         report(undecodable())
       } else if (state?.kind === 'tombstone') {
         if (!result?.state) result = { id, key, secure: answer, state }
-      } else if (state && (state.kind !== 'over' || !canOpen(codec, state))) report(undecodable())
+      } else if (state && (state.kind !== 'over' || !canOpen(options.codec, state))) report(undecodable())
       else store.event('rejected', key)
     } catch (error) {
       if (!isSessionError(error)) throw error

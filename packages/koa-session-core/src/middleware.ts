@@ -2,17 +2,17 @@ import type Koa from 'koa'
 import type { Context, ExtendableContext } from 'koa'
 import { type Admin, admin } from './admin.js'
 import { adviseOnMembers, assertNotDeleted } from './context-advice.js'
-import type { Presented } from './cookie.js'
 import { adviseOnProxy } from './cookie-advice.js'
+import { Engine } from './engine.js'
 import { type Flash, flashOf } from './flash.js'
-import { lookUp } from './lookup.js'
+import { type Lookup, lookUp } from './lookup.js'
+import { Reporter } from './on-error.js'
 import { resolveOptions, type SessionOptions } from './options.js'
 import { Reply } from './reply.js'
+import { RequestSession } from './request-session.js'
 import { restrictionOf } from './restriction.js'
-import { Runtime } from './runtime.js'
 import type { Session, SessionData } from './session.js'
 import { Sweeper } from './sweeper.js'
-import { Visit } from './visit.js'
 import { warnOnce } from './warn-once.js'
 
 declare module 'koa' {
@@ -38,8 +38,11 @@ const mounted: unique symbol = Symbol.for('koa-session-core.mounted')
  */
 export function session(options: SessionOptions = {}): Sessions {
   const resolved = resolveOptions(options)
-  const runtime = new Runtime(resolved)
-  const sweeper = new Sweeper(runtime)
+  const { transport } = resolved
+  const engine = new Engine(resolved)
+  const reporter = new Reporter(resolved.onError)
+  const report = (error: unknown) => reporter.report(error)
+  const sweeper = new Sweeper(engine.store, resolved.sweepInterval, report)
   if (resolved.isDefaultStore && process.env.NODE_ENV === 'production') {
     warnOnce('KOA_SESSION_MEMORY_STORE', 'sessions are kept in memory: they end with this process; set option store')
   }
@@ -48,7 +51,7 @@ export function session(options: SessionOptions = {}): Sessions {
   const middleware = async (context: ExtendableContext, next: () => Promise<unknown>): Promise<void> => {
     const ctx = context as Context
     if (Object.hasOwn(ctx, mounted)) throw new TypeError('session() is mounted twice on this request; use it once')
-    runtime.app ??= ctx.app
+    reporter.app ??= ctx.app
     if (ctx.app !== advised) {
       advised = ctx.app
       adviseOnMembers(ctx.app.context)
@@ -56,50 +59,48 @@ export function session(options: SessionOptions = {}): Sessions {
     sweeper.start()
     adviseOnProxy(ctx)
     const { secure } = ctx
-    const presented = resolved.transport.present(ctx.req, secure)
-    const restriction = restrictionOf(ctx, resolved.transport, presented?.id !== undefined)
-    const reply = new Reply(ctx, resolved.transport, secure, presented !== undefined && !restriction)
-    const visit = new Visit(runtime, { ctx, reply, restriction })
-    if (presented?.id !== undefined) await find(runtime, visit, reply, ctx, secure, presented)
-    mount(ctx, visit)
+    const presented = transport.present(ctx.req, secure)
+    const restriction = restrictionOf(ctx, transport, presented?.id !== undefined)
+    const reply = new Reply(ctx, transport, secure, presented !== undefined && !restriction)
+    const reportHere = (error: unknown) => reporter.report(error, ctx)
+    const request = new RequestSession(engine, resolved, reportHere, { reply, restriction })
+    if (presented?.id !== undefined) {
+      const found = await lookUp(engine, transport, ctx.req, secure, presented, reportHere)
+      if (found) load(request, reply, found)
+    }
+    mount(ctx, request)
     try {
       await next()
       assertNotDeleted(ctx)
-      if (visit.finishIdle()) return
+      if (request.finishIdle()) return
     } catch (error) {
-      const failure = await visit.finish(!isAnswer(error))
-      if (failure !== undefined) visit.report(failure)
+      const failure = await request.finish(!isAnswer(error))
+      if (failure !== undefined) reportHere(failure)
       throw error
     }
-    const failure = await visit.finish(false)
+    const failure = await request.finish(false)
     if (failure !== undefined) throw failure
   }
-  return Object.assign(middleware, admin(runtime, sweeper))
+  return Object.assign(middleware, admin(engine, resolved, transport, sweeper, report))
 }
 
-/** Find the session that the client names. */
-async function find(runtime: Runtime, visit: Visit, reply: Reply, ctx: Context, secure: boolean, first: Presented) {
-  const found = await lookUp(runtime, ctx.req, secure, first, error => visit.report(error))
-  if (!found) return
-  const { id, key, state, error } = found
-  reply.answerAs(found.secure)
-  if (error) visit.unread({ key, error })
-  else if (state?.kind === 'live') {
-    visit.resume(id, state)
-    reply.clientHas({ id, maxAge: state.maxAge, expiresAt: state.record.expiresAt })
-    visit.keepAlive(state)
-  } else if (state) visit.entry.lost = { key, state }
+/** Let the request work on what was found under the id that the client named. */
+function load(request: RequestSession, reply: Reply, { id, key, state, error, secure }: Lookup): void {
+  reply.answerAs(secure)
+  if (error) request.unread(key, error)
+  else if (state?.kind === 'live') request.resume(id, state)
+  else if (state) request.draft.lose(key, state)
 }
 
-function mount(ctx: Context, visit: Visit): void {
+function mount(ctx: Context, request: RequestSession): void {
   // Behind a function: whoever inspects a context to its last hidden property finds no id.
-  Object.defineProperty(ctx, mounted, { value: () => visit })
+  Object.defineProperty(ctx, mounted, { value: () => request })
   Object.defineProperty(ctx, 'session', sessionProperty)
   Object.defineProperty(ctx, 'flash', flashProperty)
 }
 
 interface Mounted {
-  readonly [mounted]: () => Visit
+  readonly [mounted]: () => RequestSession
 }
 
 // The same functions for every request: closures made anew would cost more than the rest of the middleware.

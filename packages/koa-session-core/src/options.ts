@@ -4,6 +4,7 @@ import { isWhole, OptionCheck, show } from './check.js'
 import { type Codec, jsonCodec } from './codec.js'
 import { type CookieOptions, cookieTransport, type IdTransport, idTransport, type Transport } from './cookie.js'
 import { encryption, noSeal, type Seal } from './encryption.js'
+import { GuardedCodec } from './guarded-codec.js'
 import { sha256 } from './id.js'
 import { memoryStore } from './memory-store.js'
 import { sessionHints } from './other-libraries.js'
@@ -113,7 +114,8 @@ export interface ResolvedOptions {
   /** SHA-256 of the subject. */
   readonly subjectOf: ((data: SessionData) => string | undefined) | undefined
   readonly maxSessionsPerSubject: number
-  readonly codec: Codec
+  readonly codec: GuardedCodec
+  readonly keyOf: (id: string) => string
   readonly seal: Seal
   readonly storeTimeout: number
   readonly storeFailure: 'reject' | 'anonymous'
@@ -222,7 +224,8 @@ export function resolveOptions(options: SessionOptions): ResolvedOptions {
     maxAge,
     subjectOf: subject && hashed(subject),
     maxSessionsPerSubject,
-    codec: codec ?? jsonCodec(),
+    codec: new GuardedCodec(codec ?? jsonCodec()),
+    keyOf: carrier.keyOf,
     seal: encryptionKeys === undefined ? noSeal : encryption(encryptionKeys),
     storeTimeout,
     storeFailure,

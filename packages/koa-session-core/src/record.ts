@@ -100,6 +100,10 @@ export function expiry(terms: Terms, now: number, createdAt: number, maxAge: Max
 export const isOver = (terms: Terms, now: number, createdAt: number, maxAge: MaxAge): boolean =>
   createdAt + term(terms, maxAge) <= now
 
+/** Whether the absolute limit of a session that was live when it was read has passed. */
+export const isPast = (terms: Terms, { createdAt, maxAge }: Live): boolean =>
+  isOver(terms, Date.now(), createdAt, maxAge)
+
 export const isLive = (state: State): state is Live => state?.kind === 'live'
 
 /*

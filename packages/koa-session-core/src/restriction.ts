@@ -1,8 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import type { Context } from 'koa'
-import type { How } from './commit.js'
 import type { IdTransport } from './cookie.js'
-import type { Entry } from './entry.js'
 import { isFirst } from './warn-once.js'
 
 /**
@@ -11,10 +8,14 @@ import { isFirst } from './warn-once.js'
  */
 export type Restriction = 'outside' | 'cross-site'
 
-export function restrictionOf(ctx: Context, transport: IdTransport, hasId: boolean): Restriction | undefined {
+export function restrictionOf(
+  { req, originalUrl }: { readonly req: IncomingMessage; readonly originalUrl: string },
+  transport: IdTransport,
+  hasId: boolean,
+): Restriction | undefined {
   const { path, sameSite } = transport
-  if (path !== '/' && !isWithin(pathOf(ctx.req, ctx.originalUrl), path)) return 'outside'
-  return sameSite && !hasId && isKeptBack(ctx.req) ? 'cross-site' : undefined
+  if (path !== '/' && !isWithin(pathOf(req, originalUrl), path)) return 'outside'
+  return sameSite && !hasId && isKeptBack(req) ? 'cross-site' : undefined
 }
 
 /** The path as the client asked for it: mounted apps see the rest of it. */
@@ -39,16 +40,6 @@ function isKeptBack({ headers, method }: IncomingMessage): boolean {
   if (headers['sec-fetch-site'] !== 'cross-site') return false
   if (headers['sec-fetch-mode'] !== 'navigate' || (method !== 'GET' && method !== 'HEAD')) return true
   return embedded.has(headers['sec-fetch-dest'] as string)
-}
-
-/** Whether a commit must not be carried out, because it would give the client another id. */
-export function isWithheld(restriction: Restriction, entry: Entry, { change, rotate }: How): boolean {
-  const undo = change && entry.apply(change)
-  const { dirty, moved, subject } = entry.view()
-  const signsIn = restriction === 'cross-site' && entry.visit.signsIn(entry)
-  undo?.()
-  if (!entry.known) return dirty && !signsIn
-  return restriction === 'outside' && (rotate === true || (moved && subject !== undefined))
 }
 
 const messages = {

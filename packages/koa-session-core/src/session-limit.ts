@@ -1,8 +1,8 @@
 import type { Deadline } from './deadlines.js'
+import type { Engine } from './engine.js'
 import { newVersion } from './id.js'
 import { keysOf } from './listing.js'
 import { isLive, type Live, type Stored } from './record.js'
-import type { Runtime } from './runtime.js'
 import { conflict, pause } from './stored-sessions.js'
 import { elapsed } from './waiting.js'
 
@@ -14,14 +14,14 @@ const patience = 2
  * the same time: all go by one order, and none ends a session that was used after its own, so together they never end
  * one too many. Resolves to the newest state of the session that signed in.
  */
-export async function limitSessions(runtime: Runtime, login: Live, deadline: Deadline): Promise<Live> {
-  const { options, sessions } = runtime
+export async function limitSessions(engine: Engine, login: Live, deadline: Deadline): Promise<Live> {
+  const { options, sessions } = engine
   const { key } = login
   const { subject } = login.record
   if (subject === undefined) return login
   let newest = login
   for (let round = 0; ; round++) {
-    const all = (await liveSessions(runtime, subject, deadline)).sort((a, b) => (isOlder(a, b) ? -1 : 1))
+    const all = (await liveSessions(engine, subject, deadline)).sort((a, b) => (isOlder(a, b) ? -1 : 1))
     const excess = all.slice(0, Math.max(0, all.length - options.maxSessionsPerSubject))
     const mine = all.find(each => each.key === key)
     if (excess.length === 0 || !mine) return newest
@@ -44,10 +44,10 @@ export async function limitSessions(runtime: Runtime, login: Live, deadline: Dea
   }
 }
 
-async function liveSessions(runtime: Runtime, subject: string, deadline: Deadline): Promise<Live[]> {
+async function liveSessions(engine: Engine, subject: string, deadline: Deadline): Promise<Live[]> {
   const keys: string[] = []
-  for await (const key of keysOf(runtime.store, subject, deadline)) keys.push(key)
-  const found = await Promise.all(keys.map(key => runtime.store.read(key, deadline)))
+  for await (const key of keysOf(engine.store, subject, deadline)) keys.push(key)
+  const found = await Promise.all(keys.map(key => engine.store.read(key, deadline)))
   return found.filter(isLive).filter(({ record }) => record.subject === subject)
 }
 

@@ -1,5 +1,4 @@
 import { inspect } from 'node:util'
-import type { Entry } from './entry.js'
 import type { MaxAge } from './record.js'
 
 /**
@@ -65,40 +64,57 @@ export interface SessionMembers {
 
 export type Session = SessionMembers & SessionData
 
+/** What a session's members do, for one request. */
+export interface SessionHandle
+  extends Pick<SessionMembers, 'id' | 'key' | 'isNew' | 'createdAt' | 'expiresAt' | 'maxAge'> {
+  touch(): Promise<boolean>
+  /** Store the session: under a new id, or with `change` applied to the newest data. */
+  save(how: SaveOptions, callback?: SessionCallback): Promise<boolean>
+  /** End the session. With `isLogin` another one takes its place by `regenerate`. */
+  leave(isLogin: boolean, callback?: SessionCallback): Promise<void>
+}
+
+export interface SaveOptions {
+  /** Change the id even if nothing else changed. */
+  readonly rotate?: boolean
+  /** Applied to the newest data, and again after each lost race. */
+  readonly change?: (data: SessionData) => unknown
+}
+
 /** The object behind `ctx.session`: own properties are the user's data and nothing else. */
 export class SessionBag implements SessionMembers {
-  readonly #entry: Entry
+  readonly #handle: SessionHandle
 
-  constructor(entry: Entry) {
-    this.#entry = entry
+  constructor(handle: SessionHandle) {
+    this.#handle = handle
   }
 
   get id(): string {
-    return this.#entry.id
+    return this.#handle.id
   }
 
   get key(): string {
-    return this.#entry.key
+    return this.#handle.key
   }
 
   get isNew(): boolean {
-    return this.#entry.known === null
+    return this.#handle.isNew
   }
 
   get createdAt(): number {
-    return this.#entry.createdAt
+    return this.#handle.createdAt
   }
 
   get expiresAt(): number {
-    return this.#entry.expiresAt
+    return this.#handle.expiresAt
   }
 
   get maxAge(): MaxAge {
-    return this.#entry.maxAge
+    return this.#handle.maxAge
   }
 
   set maxAge(value: MaxAge) {
-    this.#entry.setMaxAge(value)
+    this.#handle.maxAge = value
   }
 
   clear(): void {
@@ -106,28 +122,28 @@ export class SessionBag implements SessionMembers {
   }
 
   touch(): Promise<boolean> {
-    return this.#entry.visit.use(this.#entry)
+    return this.#handle.touch()
   }
 
   rotateId(): Promise<boolean> {
-    return this.#entry.visit.save(this.#entry, { rotate: true })
+    return this.#handle.save({ rotate: true })
   }
 
   regenerate(callback?: SessionCallback): Promise<void> {
-    return this.#entry.visit.leave(this.#entry, true, callback)
+    return this.#handle.leave(true, callback)
   }
 
   destroy(callback?: SessionCallback): Promise<void> {
-    return this.#entry.visit.leave(this.#entry, false, callback)
+    return this.#handle.leave(false, callback)
   }
 
   save(callback?: SessionCallback): Promise<boolean> {
-    return this.#entry.visit.save(this.#entry, {}, callback)
+    return this.#handle.save({}, callback)
   }
 
   update(change: (data: SessionData) => void): Promise<boolean> {
     if (typeof change !== 'function') throw new TypeError(`update(fn): fn must be a function, got ${typeof change}`)
-    return this.#entry.visit.save(this.#entry, { change })
+    return this.#handle.save({ change })
   }
 }
 
@@ -178,8 +194,8 @@ export function assign(bag: SessionBag, data: object): void {
 }
 
 /** Make one property of `bag` as it is in `from`, which may mean that there is none. */
-export function put(bag: SessionBag, name: string, from: object): void {
-  const properties = bag as unknown as Record<string, unknown>
+export function put(bag: object, name: string, from: object): void {
+  const properties = bag as Record<string, unknown>
   if (Object.hasOwn(from, name)) properties[name] = (from as Record<string, unknown>)[name]
   else delete properties[name]
 }

@@ -8,13 +8,16 @@ import { clearTimeout, elapsed, setTimeout } from './waiting.js'
 /** A record to put in place of the present one. */
 export interface Attempt {
   readonly record: Stored
-  /** Runs before the write. `false`: do not write, stop. */
-  readonly prepare?: () => Promise<boolean>
+  /** Runs before the write. A reason: do not write, stop. */
+  readonly prepare?: () => Promise<Refusal | undefined>
   /** Runs when the attempt lost, failed or is given up. */
   readonly undo?: (() => void) | undefined
   /** Runs after `undo` if `prepare` has begun. */
   readonly discard?: () => Promise<void>
 }
+
+/** Why an attempt must not be written: calls of `revokeAll` end the session or spare it, or another login took its place. */
+export type Refusal = 'ends' | 'spared' | 'superseded'
 
 /**
  * The answer to the newest record, which may be one that is about to be written. `undefined`: nothing to write, stop here. A
@@ -32,6 +35,8 @@ export interface Settled<A extends Attempt> {
   /** What is stored now. Others may have been written together with this plan's record. */
   readonly state: Stored | null
   readonly doubtful: readonly A[]
+  /** Why the plan stopped, if its attempt was refused. */
+  readonly refusal: Refusal | undefined
 }
 
 export interface Asking<A extends Attempt> {
@@ -291,6 +296,7 @@ class Job {
   doubtful: Attempt[] = []
   timer: NodeJS.Timeout | undefined
   isPrepared = false
+  refusal: Refusal | undefined
   isOver = false
 
   constructor(
@@ -320,8 +326,8 @@ class Job {
   }
 
   finish(queue: Job[], state: Stored | null): void {
-    const { attempt, seen, doubtful } = this
-    if (this.#leave(queue)) this.#resolve({ attempt, seen, state, doubtful })
+    const { attempt, seen, doubtful, refusal } = this
+    if (this.#leave(queue)) this.#resolve({ attempt, seen, state, doubtful, refusal })
   }
 
   fail(queue: Job[], error: unknown): void {
@@ -367,7 +373,8 @@ function plan(queue: Job[], state: Stored | null): Job[] {
 async function prepare(queue: Job[], job: Job, state: Stored | null): Promise<boolean> {
   try {
     job.isPrepared = true
-    if (await job.attempt?.prepare?.()) return !job.isOver
+    job.refusal = await job.attempt?.prepare?.()
+    if (!job.refusal) return !job.isOver
     await job.undo()
     job.finish(queue, state)
   } catch (error) {

@@ -1,23 +1,28 @@
-import type { Runtime } from './runtime.js'
+import type { GuardedStore } from './guarded-store.js'
 import type { SweepableStore } from './store.js'
 import { clearTimeout, setTimeout } from './waiting.js'
 
 /** Calls the store's `sweep`, if it has one, from the first request on, at random within a tenth of the interval. */
 export class Sweeper {
-  readonly #runtime: Runtime
+  readonly #store: GuardedStore
+  readonly #interval: number
+  readonly #report: (error: unknown) => void
   #timer: NodeJS.Timeout | undefined
-  #stopped = false
+  #stopped: boolean
 
-  constructor(runtime: Runtime) {
-    this.#runtime = runtime
-    this.#stopped = runtime.options.sweepInterval === 0 || !('sweep' in runtime.options.store)
+  /** `interval` in milliseconds; 0: never. */
+  constructor(store: GuardedStore, interval: number, report: (error: unknown) => void) {
+    this.#store = store
+    this.#interval = interval
+    this.#report = report
+    this.#stopped = interval === 0 || !('sweep' in store.store)
   }
 
   start(): void {
     if (this.#stopped || this.#timer) return
-    const wait = this.#runtime.options.sweepInterval * (0.9 + Math.random() * 0.1)
+    const wait = this.#interval * (0.9 + Math.random() * 0.1)
     this.#timer = setTimeout(async () => {
-      await this.sweep().catch(error => this.#runtime.report(error))
+      await this.sweep().catch(this.#report)
       this.#timer = undefined
       this.start()
     }, wait).unref()
@@ -30,9 +35,8 @@ export class Sweeper {
 
   /** Resolves to how many expired sessions went; `0` where the backend removes them by itself. */
   async sweep(): Promise<number> {
-    const { options, store } = this.#runtime
-    if (!('sweep' in options.store)) return 0
-    const sweepable = options.store as SweepableStore
-    return store.call('sweep', undefined, store.deadline(), call => sweepable.sweep(call))
+    const { store } = this.#store
+    if (!('sweep' in store)) return 0
+    return this.#store.call('sweep', undefined, this.#store.deadline(), call => (store as SweepableStore).sweep(call))
   }
 }

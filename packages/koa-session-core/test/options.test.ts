@@ -215,7 +215,7 @@ test('headerTransport refuses a wrong or unknown option with a TypeError naming 
 })
 
 test('without options every default is in place', t => {
-  const { codec, onError, seal, store, subjectOf, transport, ...plain } = resolveOptions({})
+  const { codec, keyOf, onError, seal, store, subjectOf, transport, ...plain } = resolveOptions({})
   t.deepEqual(plain, {
     isDefaultStore: true,
     idleTimeout: 3_600_000,
@@ -230,7 +230,8 @@ test('without options every default is in place', t => {
   })
   t.is(store.name, 'memory')
   t.is(transport.vary, 'Cookie')
-  t.is(codec.stringify({ a: 1 }), '{"a":1}')
+  t.is(keyOf, transport.keyOf)
+  t.is(codec.encode({ a: 1 }), '{"a":1}')
   t.is(seal.seal('text', ''), 'text')
   t.is(subjectOf, undefined)
   t.is(onError, undefined)

@@ -1,8 +1,7 @@
 import type { SessionError } from './errors.js'
 import { joined, type Queued, recent } from './flash-queue.js'
-import type { Data } from './guarded-codec.js'
+import type { Data, GuardedCodec } from './guarded-codec.js'
 import { newId } from './id.js'
-import { checkMaxAge } from './options.js'
 import {
   expiry,
   isLive,
@@ -10,14 +9,22 @@ import {
   type Live,
   live,
   type MaxAge,
+  type RecordSettings,
   type State,
   type Stored,
   type Tombstone,
 } from './record.js'
-import type { Runtime } from './runtime.js'
-import { put, type SessionBag, type SessionData } from './session.js'
+import { put, type SessionData } from './session.js'
 import { turn } from './turn.js'
-import type { Visit } from './visit.js'
+
+export interface DraftSettings extends RecordSettings {
+  readonly codec: GuardedCodec
+  /** The key of the session with that id. */
+  readonly keyOf: (id: string) => string
+  readonly maxAge: MaxAge
+  /** SHA-256 of the subject. */
+  readonly subjectOf: ((data: SessionData) => string | undefined) | undefined
+}
 
 /** What a request made of its session at one moment, on top of one stored state. */
 export interface View {
@@ -33,7 +40,7 @@ export interface View {
 /** What became of the session whose place this one took. */
 export interface Before {
   /** The session itself, if this request has left it. */
-  readonly entry?: Entry
+  readonly draft?: Draft
   /** By `regenerate`, not by `destroy` or `null`. */
   readonly regenerated: boolean
   /** Whether this request ended it. Otherwise somebody else had. */
@@ -42,30 +49,42 @@ export interface Before {
   readonly tombstone: Tombstone | undefined
 }
 
+/** Where the stored session is: `state` is what the request knows to be there. */
+export interface Place {
+  readonly key: string
+  readonly state: State
+}
+
+/** How a request stands to the stored session. */
+export type Standing =
+  | { readonly kind: 'new' }
+  | { readonly kind: 'stored' }
+  /** It ended, or moved on, under another request. Changes are dropped. */
+  | ({ readonly kind: 'gone' } & Place)
+  /** It could not be read. */
+  | { readonly kind: 'unread'; readonly key: string; readonly error: SessionError }
+  /** This request ended it. `at`: where it went before. */
+  | { readonly kind: 'left'; readonly at: Place | undefined }
+
+const asNew: Standing = { kind: 'new' }
+const asStored: Standing = { kind: 'stored' }
+
 /** One session as one request works on it: what is known to be stored, and what the request made of it. */
-export class Entry {
-  readonly visit: Visit
-  readonly #runtime: Runtime
+export class Draft {
+  readonly #settings: DraftSettings
   #id: string | undefined
   #key: string | undefined
-
-  /** The newest stored state this request knows. What the request changed is what differs from it. */
-  known: Live | null
+  #known: Live | null
+  standing: Standing
   /** The user's object, once opened. */
-  bag: SessionBag | undefined
+  bag: object | undefined
   createdAt: number
   /** Set by the app and not yet stored. */
   newMaxAge: MaxAge | undefined
   /** Flash messages that are not yet stored. */
   queued: Queued[] = []
-  /** The id was made by this request, so nobody else can know it. */
+  /** The id was made by this request, so no other request can know it. */
   fresh: boolean
-  /** The session ended or moved on under another request: what is stored there now. Changes are dropped. */
-  lost: { readonly key: string; readonly state: State } | undefined
-  /** The session could not be read, and `storeFailure` is `'anonymous'`. */
-  failure: { readonly key: string; readonly error: SessionError } | undefined
-  /** Ended or replaced by this request. */
-  over = false
   /** Set if this session took the place of another one, once that has ended. */
   before: Before | undefined
   /** It was created by a clock that was ahead. */
@@ -74,15 +93,45 @@ export class Entry {
   provenIn = -1
   readonly #first: Live | null
 
-  constructor(visit: Visit, stored?: { id: string; key: string; known: Live }) {
-    this.visit = visit
-    this.#runtime = visit.runtime
-    this.#id = stored?.id
-    this.#key = stored?.key
-    this.known = stored?.known ?? null
-    this.#first = this.known
-    this.createdAt = stored?.known.createdAt ?? Date.now()
-    this.fresh = !stored
+  constructor(settings: DraftSettings, id?: string, known: Live | null = null) {
+    this.#settings = settings
+    this.#id = id
+    this.#key = known?.key
+    this.#known = this.#first = known
+    this.standing = known ? asStored : asNew
+    this.createdAt = known?.createdAt ?? Date.now()
+    this.fresh = !known
+  }
+
+  /** The newest stored state this request knows. What the request changed is what differs from it. */
+  get known(): Live | null {
+    return this.#known
+  }
+
+  get isLeft(): boolean {
+    return this.standing.kind === 'left'
+  }
+
+  get isGone(): boolean {
+    return this.standing.kind === 'gone'
+  }
+
+  /** The session ended, or moved on, under another request. */
+  lose(key: string, state: State): void {
+    this.standing = this.isLeft ? { kind: 'left', at: { key, state } } : { kind: 'gone', key, state }
+  }
+
+  /** This request ends the session. */
+  leave(): void {
+    const { standing } = this
+    if (standing.kind === 'gone') this.standing = { kind: 'left', at: standing }
+    else if (standing.kind === 'unread') this.standing = { kind: 'left', at: { key: standing.key, state: undefined } }
+    else if (standing.kind !== 'left') this.standing = { kind: 'left', at: undefined }
+  }
+
+  #know(state: Live): void {
+    this.#known = state
+    if (this.standing === asNew) this.standing = asStored
   }
 
   get id(): string {
@@ -90,38 +139,33 @@ export class Entry {
   }
 
   get key(): string {
-    return (this.#key ??= this.#runtime.options.transport.keyOf(this.id))
+    return (this.#key ??= this.#settings.keyOf(this.id))
   }
 
   get maxAge(): MaxAge {
-    return this.newMaxAge ?? this.known?.maxAge ?? this.#runtime.options.maxAge
-  }
-
-  setMaxAge(value: MaxAge): void {
-    checkMaxAge('session.maxAge', value)
-    this.newMaxAge = value
+    return this.newMaxAge ?? this.known?.maxAge ?? this.#settings.maxAge
   }
 
   get expiresAt(): number {
     if (this.known && this.newMaxAge === undefined) return this.known.record.expiresAt
     const now = Date.now()
-    return expiry(this.#runtime.options, now, this.#start(now, this.createdAt, this.maxAge), this.maxAge)
+    return expiry(this.#settings, now, this.#start(now, this.createdAt, this.maxAge), this.maxAge)
   }
 
   /** A session that would be over by its new `maxAge`, or before it was ever stored, begins its term anew. */
   #start(now: number, createdAt: number, maxAge: MaxAge): number {
-    return isOver(this.#runtime.options, now, createdAt, maxAge) ? now : createdAt
+    return isOver(this.#settings, now, createdAt, maxAge) ? now : createdAt
   }
 
   /** Go on under another id. */
   moveTo(id: string): void {
     this.#id = id
-    this.#key = this.#runtime.options.transport.keyOf(id)
+    this.#key = this.#settings.keyOf(id)
     this.fresh = true
   }
 
   #dataOf(state: Live | null): Data {
-    return state ? this.#runtime.codec.decodeData(state.texts().data) : {}
+    return state ? this.#settings.codec.decodeData(state.texts().data) : {}
   }
 
   /** Whether a commit has nothing to look at: the app neither opened the session nor queued a message. */
@@ -134,7 +178,7 @@ export class Entry {
    * stored. Never a deep merge. `isShown`: the user's object has what others stored already.
    */
   view(now = this.known, isShown = now === this.known): View {
-    const { codec, options } = this.#runtime
+    const { codec, subjectOf } = this.#settings
     const theirs = now?.texts().data
     const data = this.bag ? this.#merged(this.bag, now, isShown) : (theirs ?? codec.encodeData({}))
     const changed = this.bag !== undefined && this.#differs(data, theirs)
@@ -142,13 +186,13 @@ export class Entry {
       this.queued.length > 0 ||
       this.isMisdated ||
       (now ? changed || this.#maxAgeOn(now) !== now.maxAge : !isEmpty(this.bag))
-    if (!options.subjectOf || !changed) return { data, dirty, subject: now?.record.subject, moved: false }
-    const subject = options.subjectOf(isShown ? (this.bag as SessionData) : codec.decodeData(data))
-    return { data, dirty, subject, moved: subject !== options.subjectOf(this.#dataOf(now) as SessionData) }
+    if (!subjectOf || !changed) return { data, dirty, subject: now?.record.subject, moved: false }
+    const subject = subjectOf(isShown ? (this.bag as SessionData) : codec.decodeData(data))
+    return { data, dirty, subject, moved: subject !== subjectOf(this.#dataOf(now) as SessionData) }
   }
 
-  #merged(bag: SessionBag, now: Live | null, isShown: boolean): string {
-    const { codec } = this.#runtime
+  #merged(bag: object, now: Live | null, isShown: boolean): string {
+    const { codec } = this.#settings
     if (isShown) return codec.encodeData(bag)
     const base = this.#dataOf(this.known)
     const merged = this.#dataOf(now)
@@ -160,14 +204,14 @@ export class Entry {
   }
 
   #maxAgeOn(now: Live | null): MaxAge {
-    return this.newMaxAge ?? now?.maxAge ?? this.#runtime.options.maxAge
+    return this.newMaxAge ?? now?.maxAge ?? this.#settings.maxAge
   }
 
   #differs(data: string, base: string | undefined): boolean {
     if (data === base) return false
     // Keys in another order make another text of the same length, and no other session.
     if (base === undefined || data.length !== base.length) return true
-    const { codec } = this.#runtime
+    const { codec } = this.#settings
     return codec.differences(codec.decodeData(base), codec.decodeData(data)).length > 0
   }
 
@@ -183,26 +227,26 @@ export class Entry {
 
   had(subject: string | undefined): boolean {
     if (subject === undefined) return false
-    const before = this.before?.entry
+    const before = this.before?.draft
     if (before?.had(subject)) return true
     return this.#subjectOf(this.#first) === subject || this.#subjectOf(this.known) === subject
   }
 
   /** Whether the session was somebody's when this request read it. */
   get hadSubject(): boolean {
-    return this.#subjectOf(this.#first) !== undefined || this.before?.entry?.hadSubject === true
+    return this.#subjectOf(this.#first) !== undefined || this.before?.draft?.hadSubject === true
   }
 
   /** The session that this request has read. */
   get origin(): { readonly key: string; readonly createdAt: number } {
-    let entry: Entry = this
-    while (entry.before?.entry) entry = entry.before.entry
-    return { key: entry.key, createdAt: entry.known?.createdAt ?? 0 }
+    let draft: Draft = this
+    while (draft.before?.draft) draft = draft.before.draft
+    return { key: draft.key, createdAt: draft.known?.createdAt ?? 0 }
   }
 
   #subjectOf(state: Live | null): string | undefined {
     try {
-      return state ? this.#runtime.options.subjectOf?.(this.#dataOf(state) as SessionData) : undefined
+      return state ? this.#settings.subjectOf?.(this.#dataOf(state) as SessionData) : undefined
     } catch {
       // It cannot be decoded, so the request has not seen it either.
       return undefined
@@ -211,25 +255,25 @@ export class Entry {
 
   /** The next state: `now`, and what this request made of it. */
   compose(key: string, view: View, now = this.known): Live {
-    const { codec, options } = this.#runtime
+    const { codec, subjectOf } = this.#settings
     const texts = now?.texts() ?? { flash: '', taken: '', data: '' }
     const maxAge = this.#maxAgeOn(now)
     const time = Date.now()
     const createdAt = now && view.moved ? time : (now?.createdAt ?? this.createdAt)
-    return live(options, {
+    return live(this.#settings, {
       key,
       createdAt: this.#start(time, createdAt, maxAge),
       maxAge,
       data: view.data,
       flash: joined(codec, texts, this.queued),
       taken: recent(texts.taken),
-      subject: options.subjectOf && view.subject,
+      subject: subjectOf && view.subject,
     })
   }
 
   /** What was composed has been stored, together with `queued`. The newest state may be one that others wrote since. */
   settle(next: Live, queued: readonly Queued[], isShown: boolean, newest: Stored | null): void {
-    if (isShown) this.known = next
+    if (isShown) this.#know(next)
     else this.adopt(next)
     this.createdAt = next.createdAt
     if (this.newMaxAge === next.maxAge) this.newMaxAge = undefined
@@ -238,13 +282,13 @@ export class Entry {
     this.provenIn = turn()
     if (newest === next) return
     if (isLive(newest)) this.adopt(newest)
-    else this.lost = { key: this.key, state: newest }
+    else this.lose(this.key, newest)
   }
 
   /** Take over a newer stored state: show what others changed, keep what this request changed. */
   adopt(next: Live): void {
     this.show(next)
-    this.known = next
+    this.#know(next)
   }
 
   /** The store has just had this state. */
@@ -264,8 +308,8 @@ export class Entry {
 
   /** Run `change` on the user's object at once. What comes back undoes it, except where the app changed more since. */
   apply(change: (data: SessionData) => unknown): () => void {
-    const { codec } = this.#runtime
-    const bag = this.visit.open(this)
+    const { codec } = this.#settings
+    const bag = this.bag as object
     const before = codec.decodeData(codec.encodeData(bag))
     try {
       const result = change(bag as SessionData)
@@ -283,8 +327,8 @@ export class Entry {
 
   /** What differs between `from` and `to` and still is as in `from` becomes as in `to`. */
   #transplant(from: object, to: object): void {
-    const { codec } = this.#runtime
-    const bag = this.bag as SessionBag
+    const { codec } = this.#settings
+    const bag = this.bag as object
     for (const name of codec.differences(from, to)) {
       if (codec.part(bag, name) === codec.part(from, name)) put(bag, name, to)
     }
@@ -292,13 +336,13 @@ export class Entry {
 
   /** Become a new session that holds only what this request set: the one it was is gone, and somebody signed in. */
   startOver(): void {
-    const { codec } = this.#runtime
-    const bag = this.visit.open(this)
+    const { codec } = this.#settings
+    const bag = this.bag as object
     const mine = new Set(codec.differences(this.#dataOf(this.known), bag))
     for (const name of Object.keys(bag)) if (!mine.has(name)) put(bag, name, {})
     this.moveTo(newId())
-    this.known = null
-    this.lost = undefined
+    this.#known = null
+    this.standing = asNew
     this.createdAt = Date.now()
   }
 }

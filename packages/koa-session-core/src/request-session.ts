@@ -1,0 +1,440 @@
+import type { Client } from './change.js'
+import { commit } from './commit.js'
+import type { Deadline } from './deadlines.js'
+import { Draft } from './draft.js'
+import { type Ending, Endings } from './endings.js'
+import type { Engine } from './engine.js'
+import { isSessionError, SessionError, undecodable } from './errors.js'
+import { type FlashHandle, FlashMessages } from './flash.js'
+import { messages, queuedMessage } from './flash-queue.js'
+import { newVersion } from './id.js'
+import { type KeepAlive, keepAlive } from './keep-alive.js'
+import { Operation } from './operation.js'
+import { checkMaxAge } from './options.js'
+import type { Live, MaxAge } from './record.js'
+import type { Delivery, Reply } from './reply.js'
+import type { Restriction } from './restriction.js'
+import {
+  assign,
+  type SaveOptions,
+  SessionBag,
+  type SessionCallback,
+  type SessionData,
+  type SessionHandle,
+} from './session.js'
+import { isForRoom } from './stored-sessions.js'
+import { takeFlash } from './take-flash.js'
+import { touch } from './touch.js'
+import { turn } from './turn.js'
+import { UnsavedChanges } from './unsaved-changes.js'
+import { setImmediate } from './waiting.js'
+
+export interface RequestOptions {
+  readonly storeFailure: 'reject' | 'anonymous'
+  /** Milliseconds. */
+  readonly touchInterval: number
+}
+
+/** The way back to the client of a request. Without one (an upgrade, a script) there is nothing to deliver. */
+interface Response {
+  readonly reply: Reply
+  readonly restriction: Restriction | undefined
+}
+
+/** One request with its session, from the stored record to the response. */
+export class RequestSession implements Client, FlashHandle {
+  readonly #engine: Engine
+  readonly #options: RequestOptions
+  readonly report: (error: unknown) => void
+  readonly #reply: Reply | undefined
+  readonly restriction: Restriction | undefined
+  #draft: Draft
+  #opened = false
+  #finished: boolean
+  #keepAlive: KeepAlive | undefined
+  #unsaved: UnsavedChanges | undefined
+  /** Marks the flash messages that this request queued. */
+  #mark: string | undefined
+  #queued = 0
+  #endings: Endings | undefined
+  /** Operations that have not ended. */
+  #pending: Promise<void>[] | undefined
+  /** Failures that are reported unless the handler turns out to have awaited them. */
+  #unheard: (() => unknown)[] | undefined
+  hasLeft = false
+  hasRegenerated = false
+  /** Whether the app ended a session by `destroy` or `null`: the response clears the cookie whatever others did. */
+  #isSignedOut = false
+  /** Whether another login took the place of the session that this request regenerated. */
+  #isSuperseded = false
+  /** Whether the store failed to tell if the session still lives. */
+  #isUnproven = false
+
+  constructor(engine: Engine, options: RequestOptions, report: (error: unknown) => void, response?: Response) {
+    this.#engine = engine
+    this.#options = options
+    this.report = report
+    this.#reply = response?.reply
+    this.restriction = response?.restriction
+    this.#draft = new Draft(engine.options)
+    this.#finished = !response
+  }
+
+  get draft(): Draft {
+    return this.#draft
+  }
+
+  /** Work on the stored session that the client named, and keep it alive if that is a request of its user. */
+  resume(id: string, known: Live): void {
+    this.#draft = new Draft(this.#engine.options, id, known)
+    const reply = this.#reply
+    if (!reply) return
+    reply.clientHas(delivery(id, known))
+    const { touchInterval } = this.#options
+    const early = this.restriction === 'outside' ? undefined : reply
+    this.#keepAlive = keepAlive(this.#engine, touchInterval, this.#draft, known, early, this.report)
+  }
+
+  /** The session that the client named could not be read. */
+  unread(key: string, error: SessionError): void {
+    this.#draft.standing = { kind: 'unread', key, error }
+    if (this.#options.storeFailure === 'anonymous') this.report(error)
+  }
+
+  get deliverable(): boolean {
+    return this.restriction !== 'outside' && this.#reply?.open === true
+  }
+
+  assertDeliverable(): void {
+    if (this.deliverable) return
+    if (!this.#reply)
+      throw new TypeError('a session from open() cannot change its id: there is no response to carry it')
+    throw new SessionError(
+      'ERR_SESSION_HEADERS_SENT',
+      'the id of a new session cannot be delivered: the headers have been sent, perhaps because an earlier middleware did not await next(), or the request is an upgrade',
+    )
+  }
+
+  /** The user's object of `draft`. Data that cannot be decoded is reported, and the session is a new one. */
+  #open(draft: Draft): SessionBag {
+    if (draft.bag) return draft.bag as SessionBag
+    const bag = new SessionBag(new Handle(this, draft))
+    try {
+      if (draft.known) assign(bag, this.#engine.options.codec.decodeData(draft.known.texts().data))
+    } catch (error) {
+      this.#abandon(draft, error)
+      return this.#open(this.#draft)
+    }
+    draft.bag = bag
+    return bag
+  }
+
+  /** The same for the messages that wait, which cost decoding and are seldom asked for. */
+  #openQueue(): void {
+    this.#open(this.#draft)
+    const draft = this.#draft
+    if (!draft.known?.flashWaits) return
+    try {
+      messages(this.#engine.options.codec, draft.known.texts().flash)
+    } catch (error) {
+      this.#abandon(draft, error)
+    }
+  }
+
+  /** Go on with a new session, because the stored one cannot be decoded. */
+  #abandon(draft: Draft, error: unknown): void {
+    this.report(isSessionError(error) ? error : undecodable())
+    draft.leave()
+    this.#draft = new Draft(this.#engine.options)
+    this.#draft.queued = draft.queued
+  }
+
+  /** The app uses the session. If it could not be read, the app learns of it here. */
+  #use(): void {
+    this.#markOpened()
+    const { standing } = this.#draft
+    if (standing.kind === 'unread' && this.#options.storeFailure === 'reject') throw standing.error
+  }
+
+  #markOpened(): void {
+    if (this.#opened) return
+    this.#opened = true
+    this.#reply?.opened()
+  }
+
+  get session(): SessionBag {
+    this.#use()
+    const bag = this.#open(this.#draft)
+    if (this.#finished) this.#afterCommit()?.watch(this.#draft, this.#engine.options.codec)
+    return bag
+  }
+
+  set session(value: SessionData | null) {
+    this.#use()
+    if (this.#finished) this.#afterCommit()?.expectSave()
+    if (value === null) {
+      this.#leave(false)
+      return
+    }
+    if (typeof value !== 'object' || Array.isArray(value)) {
+      const got = Array.isArray(value) ? 'an array' : typeof value
+      throw new TypeError(`ctx.session must be set to an object, or to null to end it, got ${got}`)
+    }
+    const bag = this.#open(this.#draft)
+    if (value !== bag) assign(bag, value)
+  }
+
+  #afterCommit(): UnsavedChanges | undefined {
+    const reply = this.#reply
+    if (reply) this.#unsaved ??= new UnsavedChanges(last => reply.whenOver(last), this.report)
+    return this.#unsaved
+  }
+
+  get #ownMark(): string {
+    return (this.#mark ??= newVersion())
+  }
+
+  queueFlash(value: unknown): void {
+    this.#use()
+    // A session that cannot be decoded gives way to a new one here, not at the commit.
+    this.#openQueue()
+    const message = queuedMessage(this.#engine.options.codec, `${this.#ownMark}:${++this.#queued}`, value)
+    this.#draft.queued.push(message)
+    if (this.#finished) this.#afterCommit()?.expectSave()
+  }
+
+  takeFlash(): Promise<unknown[]> {
+    this.#use()
+    if (this.#draft.known?.flashWaits) this.#openQueue()
+    const draft = this.#draft
+    return new FlashMessages(() => {
+      if (!draft.known?.flashWaits || draft.isGone) return Promise.resolve([])
+      return this.#operate(() => takeFlash(this.#engine, draft, this.#ownMark, this.#engine.store.deadline()))
+    })
+  }
+
+  save(draft: Draft, how: SaveOptions, callback?: SessionCallback): Promise<boolean> {
+    return this.#operate(async () => {
+      const deadline = this.#engine.store.deadline()
+      await this.#endings?.carryOutAll(deadline)
+      const saved = await commit(this.#engine, draft, { ...how, deadline, client: this })
+      this.#deliver()
+      if (this.#isUndelivered(draft)) await this.#endUndelivered(draft, deadline)
+      return saved
+    }, callback)
+  }
+
+  touch(draft: Draft): Promise<boolean> {
+    return this.#operate(async () => {
+      await Promise.all(this.#pending ?? [])
+      if (draft.standing.kind === 'unread') throw draft.standing.error
+      return touch(this.#engine, draft, this.#engine.store.deadline())
+    })
+  }
+
+  /** End the session of `draft` and go on with a new one. */
+  leave(draft: Draft, isLogin: boolean, callback?: SessionCallback): Promise<void> {
+    const isRefused = isLogin && !this.#reply
+    const ending = draft.isLeft || isRefused ? undefined : this.#leave(isLogin)
+    return this.#operate(async () => {
+      if (isRefused) throw new TypeError('a session from open() cannot be regenerated')
+      if (ending) await this.#endings?.carryOut(ending, this.#engine.store.deadline())
+      if (!isLogin) this.#deliver()
+    }, callback)
+  }
+
+  #leave(isLogin: boolean): Ending {
+    this.#markOpened()
+    this.hasLeft = true
+    this.hasRegenerated = isLogin
+    if (!isLogin) this.#isSignedOut = true
+    const old = this.#draft
+    const next = new Draft(this.#engine.options)
+    if (isLogin) next.queued = old.queued
+    old.leave()
+    if (old.bag) Object.freeze(old.bag)
+    this.#draft = next
+    this.#endings ??= new Endings(this.#engine, () => this.#ownMark)
+    return this.#endings.add({ old, next, isLogin })
+  }
+
+  /** Run an operation the app may or may not await. Until the response is out, it is waited for. */
+  #operate<T>(run: () => Promise<T>, callback?: SessionCallback): Promise<T> {
+    this.#unsaved?.saved()
+    const operation = new Operation<T>(run, callback)
+    const settled = operation.settled.then(error => {
+      if (error === undefined) return
+      const judge = () => operation.awaited || this.report(error)
+      if (this.#finished) setImmediate(judge)
+      else (this.#unheard ??= []).push(judge)
+    })
+    if (!this.#finished) (this.#pending ??= []).push(settled)
+    return operation
+  }
+
+  /** Finish, if there is nothing to do: the handler never opened the session, and its times are fresh. */
+  finishIdle(): boolean {
+    const { isMisdated, standing } = this.#draft
+    this.#finished = !this.#opened && !this.#keepAlive && !isMisdated && standing.kind !== 'unread'
+    return this.#finished
+  }
+
+  /** Everything that is left when the handler has ended. `abandon`: it failed, so what was not awaited is not stored. */
+  async finish(abandon: boolean): Promise<unknown> {
+    const deadline = this.#engine.store.deadline()
+    this.#reportUnread()
+    let failure: unknown
+    try {
+      while (this.#pending?.length) await this.#pending.pop()
+      if (this.#endings) await this.#endings.carryOutAll(deadline)
+      if (!abandon && !this.#draft.untouched) await commit(this.#engine, this.#draft, { deadline, client: this })
+    } catch (error) {
+      if (this.#isFarewell && isForRoom(error)) this.report(error)
+      else failure = error ?? new Error('the commit failed')
+    }
+    if (this.#endings) await this.#endings.leave(this.#draft, deadline)
+    if (this.#keepAlive) await this.#keepAlive.touching
+    if (failure === undefined) await this.#prove(deadline)
+    else this.#isUnproven = true
+    this.#finished = true
+    this.#keepAlive?.stop?.()
+    for (const judge of this.#unheard ?? []) judge()
+    try {
+      this.#deliver()
+      this.#reply?.finish()
+    } catch (error) {
+      // A transport of the app threw. What the handler threw comes first.
+      failure ??= error
+    }
+    if (this.#isUndelivered(this.#draft)) {
+      failure = await this.#endUndelivered(this.#draft, deadline).catch(error => failure ?? error)
+    }
+    if (isSessionError(failure) && failure.code === 'ERR_SESSION_HEADERS_SENT') {
+      this.report(failure)
+      return undefined
+    }
+    return failure
+  }
+
+  /** Whether the headers left while the new id of `draft` was being stored. */
+  #isUndelivered(draft: Draft): boolean {
+    return draft.known !== null && !draft.isGone && this.#reply?.tells(draft.id) === false && !this.deliverable
+  }
+
+  /** Nobody can use such a session, and nobody could end it. Always rejects. */
+  async #endUndelivered(draft: Draft, deadline: Deadline): Promise<void> {
+    const { key, known } = draft
+    await this.#engine.sessions.end(key, known, deadline)
+    draft.lose(key, null)
+    this.assertDeliverable()
+  }
+
+  /** Whether all that is left to store are messages for somebody who has signed out. In a full store that must not fail. */
+  get #isFarewell(): boolean {
+    const { known, bag } = this.#draft
+    return this.#isSignedOut && this.#endings?.done === true && !known && Object.keys(bag ?? {}).length === 0
+  }
+
+  /** A read that failed is reported even if the handler did not need it. */
+  #reportUnread(): void {
+    const { standing } = this.#draft
+    if (standing.kind !== 'unread' || this.#opened || this.#options.storeFailure !== 'reject') return
+    this.report(standing.error)
+  }
+
+  /**
+   * Ask the store, unless it has just said so, whether what the response would say still holds: a late answer must not bring
+   * back an id that another request superseded meanwhile, nor clear the one it signed in with.
+   */
+  async #prove(deadline: Deadline): Promise<void> {
+    const draft = this.#draft
+    const { known } = draft
+    try {
+      if (known && !draft.isGone) {
+        const isTold = this.#reply?.differs(delivery(draft.id, known))
+        if ((isTold || this.#keepAlive?.isDue) && draft.provenIn !== turn()) await touch(this.#engine, draft, deadline)
+      } else if (this.#mayClear && !this.#isSignedOut && draft.provenIn !== turn()) {
+        const { tombstone } = draft.before ?? {}
+        const found = tombstone && (await this.#engine.store.read(tombstone.key, deadline))
+        this.#isSuperseded = found?.kind === 'tombstone' && found.successor !== tombstone?.successor
+      }
+    } catch (error) {
+      this.#isUnproven = true
+      this.report(error)
+    }
+  }
+
+  /** Whether the response may clear the cookie. While an ended session may still live, its client can try again. */
+  get #mayClear(): boolean {
+    if (!this.#endings?.done) return false
+    const { before, isGone } = this.#draft
+    return this.#isSignedOut || (!isGone && !this.#isSuperseded && before?.ended !== false)
+  }
+
+  #deliver(): void {
+    const reply = this.#reply
+    if (!reply || this.restriction === 'outside') return
+    const draft = this.#draft
+    const { known } = draft
+    if (known && !draft.isGone) {
+      // The client keeps an id whose term may not have moved. One that it does not know yet it would lose.
+      if (!this.#isUnproven || !reply.isOf(draft.id)) reply.deliver(delivery(draft.id, known))
+      else reply.withdraw()
+    } else if (this.#mayClear) reply.deliver(null)
+    else reply.withdraw()
+  }
+}
+
+const delivery = (id: string, { maxAge, record }: Live): Delivery => ({ id, maxAge, expiresAt: record.expiresAt })
+
+/** One session object of a request. After `regenerate` and `destroy` there are several. */
+class Handle implements SessionHandle {
+  readonly #request: RequestSession
+  readonly #draft: Draft
+
+  constructor(request: RequestSession, draft: Draft) {
+    this.#request = request
+    this.#draft = draft
+  }
+
+  get id(): string {
+    return this.#draft.id
+  }
+
+  get key(): string {
+    return this.#draft.key
+  }
+
+  get isNew(): boolean {
+    return this.#draft.known === null
+  }
+
+  get createdAt(): number {
+    return this.#draft.createdAt
+  }
+
+  get expiresAt(): number {
+    return this.#draft.expiresAt
+  }
+
+  get maxAge(): MaxAge {
+    return this.#draft.maxAge
+  }
+
+  set maxAge(value: MaxAge) {
+    checkMaxAge('session.maxAge', value)
+    this.#draft.newMaxAge = value
+  }
+
+  touch(): Promise<boolean> {
+    return this.#request.touch(this.#draft)
+  }
+
+  save(how: SaveOptions, callback?: SessionCallback): Promise<boolean> {
+    return this.#request.save(this.#draft, how, callback)
+  }
+
+  leave(isLogin: boolean, callback?: SessionCallback): Promise<void> {
+    return this.#request.leave(this.#draft, isLogin, callback)
+  }
+}
