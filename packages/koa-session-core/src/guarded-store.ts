@@ -59,8 +59,7 @@ export class GuardedStore {
   /** What is there now, by this process's clock; `null`: nothing. */
   async read(key: string, deadline: Deadline): Promise<Stored | null> {
     const record = await this.call('read', key, deadline, call => this.#settings.store.read(key, call))
-    if (!record || record.expiresAt <= Date.now()) return null
-    return toStored(this.#settings, key, record)
+    return record && record.expiresAt > Date.now() ? toStored(this.#settings, key, record) : null
   }
 
   write(next: Stored, expected: string | null, deadline: Deadline): Promise<boolean> {

@@ -16,6 +16,7 @@ import type { Delivery, Reply } from './reply.js'
 import type { Restriction } from './restriction.js'
 import {
   assign,
+  fill,
   type SaveOptions,
   SessionBag,
   type SessionCallback,
@@ -48,7 +49,9 @@ export class RequestSession implements Client, FlashHandle {
   readonly report: (error: unknown) => void
   readonly #reply: Reply | undefined
   readonly restriction: Restriction | undefined
-  #draft: Draft
+  #current: Draft | undefined
+  /** What the client came for, until something is known to have changed. */
+  #loaded: Live | undefined
   #opened = false
   #finished: boolean
   #keepAlive: KeepAlive | undefined
@@ -76,28 +79,28 @@ export class RequestSession implements Client, FlashHandle {
     this.report = report
     this.#reply = response?.reply
     this.restriction = response?.restriction
-    this.#draft = new Draft(engine.options)
     this.#finished = !response
   }
 
   get draft(): Draft {
-    return this.#draft
+    return (this.#current ??= new Draft(this.#engine.options))
   }
 
   /** Work on the stored session that the client named, and keep it alive if that is a request of its user. */
   resume(id: string, known: Live): void {
-    this.#draft = new Draft(this.#engine.options, id, known)
+    this.#current = new Draft(this.#engine.options, id, known)
+    this.#loaded = known
     const reply = this.#reply
     if (!reply) return
     reply.clientHas(delivery(id, known))
     const { touchInterval } = this.#options
     const early = this.restriction === 'outside' ? undefined : reply
-    this.#keepAlive = keepAlive(this.#engine, touchInterval, this.#draft, known, early, this.report)
+    this.#keepAlive = keepAlive(this.#engine, touchInterval, this.#current, known, early, this.report)
   }
 
   /** The session that the client named could not be read. */
   unread(key: string, error: SessionError): void {
-    this.#draft.standing = { kind: 'unread', key, error }
+    this.draft.standing = { kind: 'unread', key, error }
     if (this.#options.storeFailure === 'anonymous') this.report(error)
   }
 
@@ -120,10 +123,10 @@ export class RequestSession implements Client, FlashHandle {
     if (draft.bag) return draft.bag as SessionBag
     const bag = new SessionBag(new Handle(this, draft))
     try {
-      if (draft.known) assign(bag, this.#engine.options.codec.decodeData(draft.known.texts().data))
+      if (draft.known) fill(bag, this.#engine.options.codec.decodeData(draft.known.texts().data))
     } catch (error) {
       this.#abandon(draft, error)
-      return this.#open(this.#draft)
+      return this.#open(this.draft)
     }
     draft.bag = bag
     return bag
@@ -131,8 +134,8 @@ export class RequestSession implements Client, FlashHandle {
 
   /** The same for the messages that wait, which cost decoding and are seldom asked for. */
   #openQueue(): void {
-    this.#open(this.#draft)
-    const draft = this.#draft
+    this.#open(this.draft)
+    const draft = this.draft
     if (!draft.known?.flashWaits) return
     try {
       messages(this.#engine.options.codec, draft.known.texts().flash)
@@ -145,14 +148,14 @@ export class RequestSession implements Client, FlashHandle {
   #abandon(draft: Draft, error: unknown): void {
     this.report(isSessionError(error) ? error : undecodable())
     draft.leave()
-    this.#draft = new Draft(this.#engine.options)
-    this.#draft.queued = draft.queued
+    this.#current = new Draft(this.#engine.options)
+    this.#current.queued = draft.queued
   }
 
   /** The app uses the session. If it could not be read, the app learns of it here. */
   #use(): void {
     this.#markOpened()
-    const { standing } = this.#draft
+    const { standing } = this.draft
     if (standing.kind === 'unread' && this.#options.storeFailure === 'reject') throw standing.error
   }
 
@@ -164,8 +167,8 @@ export class RequestSession implements Client, FlashHandle {
 
   get session(): SessionBag {
     this.#use()
-    const bag = this.#open(this.#draft)
-    if (this.#finished) this.#afterCommit()?.watch(this.#draft, this.#engine.options.codec)
+    const bag = this.#open(this.draft)
+    if (this.#finished) this.#afterCommit()?.watch(this.draft, this.#engine.options.codec)
     return bag
   }
 
@@ -180,7 +183,7 @@ export class RequestSession implements Client, FlashHandle {
       const got = Array.isArray(value) ? 'an array' : typeof value
       throw new TypeError(`ctx.session must be set to an object, or to null to end it, got ${got}`)
     }
-    const bag = this.#open(this.#draft)
+    const bag = this.#open(this.draft)
     if (value !== bag) assign(bag, value)
   }
 
@@ -199,14 +202,14 @@ export class RequestSession implements Client, FlashHandle {
     // A session that cannot be decoded gives way to a new one here, not at the commit.
     this.#openQueue()
     const message = queuedMessage(this.#engine.options.codec, `${this.#ownMark}:${++this.#queued}`, value)
-    this.#draft.queued.push(message)
+    this.draft.queued.push(message)
     if (this.#finished) this.#afterCommit()?.expectSave()
   }
 
   takeFlash(): Promise<unknown[]> {
     this.#use()
-    if (this.#draft.known?.flashWaits) this.#openQueue()
-    const draft = this.#draft
+    if (this.draft.known?.flashWaits) this.#openQueue()
+    const draft = this.draft
     return new FlashMessages(() => {
       if (!draft.known?.flashWaits || draft.isGone) return Promise.resolve([])
       return this.#operate(() => takeFlash(this.#engine, draft, this.#ownMark, this.#engine.store.deadline()))
@@ -248,12 +251,12 @@ export class RequestSession implements Client, FlashHandle {
     this.hasLeft = true
     this.hasRegenerated = isLogin
     if (!isLogin) this.#isSignedOut = true
-    const old = this.#draft
+    const old = this.draft
     const next = new Draft(this.#engine.options)
     if (isLogin) next.queued = old.queued
     old.leave()
     if (old.bag) Object.freeze(old.bag)
-    this.#draft = next
+    this.#current = next
     this.#endings ??= new Endings(this.#engine, () => this.#ownMark)
     return this.#endings.add({ old, next, isLogin })
   }
@@ -274,8 +277,9 @@ export class RequestSession implements Client, FlashHandle {
 
   /** Finish, if there is nothing to do: the handler never opened the session, and its times are fresh. */
   finishIdle(): boolean {
-    const { isMisdated, standing } = this.#draft
-    this.#finished = !this.#opened && !this.#keepAlive && !isMisdated && standing.kind !== 'unread'
+    if (this.#opened || this.#keepAlive) return false
+    const draft = this.#current
+    this.#finished = !draft || !(draft.isMisdated || draft.standing.kind === 'unread')
     return this.#finished
   }
 
@@ -287,33 +291,40 @@ export class RequestSession implements Client, FlashHandle {
     try {
       while (this.#pending?.length) await this.#pending.pop()
       if (this.#endings) await this.#endings.carryOutAll(deadline)
-      if (!abandon && !this.#draft.untouched) await commit(this.#engine, this.#draft, { deadline, client: this })
+      if (!abandon && !this.draft.untouched) await commit(this.#engine, this.draft, { deadline, client: this })
     } catch (error) {
       if (this.#isFarewell && isForRoom(error)) this.report(error)
       else failure = error ?? new Error('the commit failed')
     }
-    if (this.#endings) await this.#endings.leave(this.#draft, deadline)
+    if (this.#endings) await this.#endings.leave(this.draft, deadline)
     if (this.#keepAlive) await this.#keepAlive.touching
-    if (failure === undefined) await this.#prove(deadline)
-    else this.#isUnproven = true
+    const isUnchanged = failure === undefined && this.#isUnchanged
+    if (failure !== undefined) this.#isUnproven = true
+    else if (!isUnchanged) await this.#prove(deadline)
     this.#finished = true
     this.#keepAlive?.stop?.()
     for (const judge of this.#unheard ?? []) judge()
     try {
-      this.#deliver()
+      if (!isUnchanged) this.#deliver()
       this.#reply?.finish()
     } catch (error) {
       // A transport of the app threw. What the handler threw comes first.
       failure ??= error
     }
-    if (this.#isUndelivered(this.#draft)) {
-      failure = await this.#endUndelivered(this.#draft, deadline).catch(error => failure ?? error)
+    if (!isUnchanged && this.#isUndelivered(this.draft)) {
+      failure = await this.#endUndelivered(this.draft, deadline).catch(error => failure ?? error)
     }
     if (isSessionError(failure) && failure.code === 'ERR_SESSION_HEADERS_SENT') {
       this.report(failure)
       return undefined
     }
     return failure
+  }
+
+  /** Whether the client has nothing to learn: it came with this very session. */
+  get #isUnchanged(): boolean {
+    const draft = this.draft
+    return draft.known !== null && draft.known === this.#loaded && !draft.isGone && !this.#keepAlive?.isDue
   }
 
   /** Whether the headers left while the new id of `draft` was being stored. */
@@ -331,13 +342,13 @@ export class RequestSession implements Client, FlashHandle {
 
   /** Whether all that is left to store are messages for somebody who has signed out. In a full store that must not fail. */
   get #isFarewell(): boolean {
-    const { known, bag } = this.#draft
+    const { known, bag } = this.draft
     return this.#isSignedOut && this.#endings?.done === true && !known && Object.keys(bag ?? {}).length === 0
   }
 
   /** A read that failed is reported even if the handler did not need it. */
   #reportUnread(): void {
-    const { standing } = this.#draft
+    const { standing } = this.draft
     if (standing.kind !== 'unread' || this.#opened || this.#options.storeFailure !== 'reject') return
     this.report(standing.error)
   }
@@ -347,7 +358,7 @@ export class RequestSession implements Client, FlashHandle {
    * back an id that another request superseded meanwhile, nor clear the one it signed in with.
    */
   async #prove(deadline: Deadline): Promise<void> {
-    const draft = this.#draft
+    const draft = this.draft
     const { known } = draft
     try {
       if (known && !draft.isGone) {
@@ -367,14 +378,14 @@ export class RequestSession implements Client, FlashHandle {
   /** Whether the response may clear the cookie. While an ended session may still live, its client can try again. */
   get #mayClear(): boolean {
     if (!this.#endings?.done) return false
-    const { before, isGone } = this.#draft
+    const { before, isGone } = this.draft
     return this.#isSignedOut || (!isGone && !this.#isSuperseded && before?.ended !== false)
   }
 
   #deliver(): void {
     const reply = this.#reply
     if (!reply || this.restriction === 'outside') return
-    const draft = this.#draft
+    const draft = this.draft
     const { known } = draft
     if (known && !draft.isGone) {
       // The client keeps an id whose term may not have moved. One that it does not know yet it would lose.

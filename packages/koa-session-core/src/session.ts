@@ -190,7 +190,16 @@ export function assign(bag: SessionBag, data: object): void {
   const properties: Record<string, unknown> = { ...data }
   for (const name of Object.keys(properties)) if (reserved.has(name)) refuse(name)
   bag.clear()
-  for (const name of Object.keys(properties)) put(bag, name, properties)
+  fill(bag, properties)
+}
+
+/** Give `bag`, which is empty, the properties of `data`. Throws a TypeError at one that it cannot have. */
+export function fill(bag: SessionBag, data: Readonly<Record<string, unknown>>): void {
+  const properties = bag as unknown as Record<string, unknown>
+  for (const name of Object.keys(data)) {
+    if (reserved.has(name)) refuse(name)
+    properties[name] = data[name]
+  }
 }
 
 /** Make one property of `bag` as it is in `from`, which may mean that there is none. */
