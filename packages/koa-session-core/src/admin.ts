@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { kindOf } from './check.js'
 import type { IdTransport } from './cookie.js'
+import { destroy } from './destroy.js'
 import type { Engine } from './engine.js'
 import { isKey, sha256 } from './id.js'
 import { keysOf } from './listing.js'
@@ -125,11 +126,11 @@ export function admin(
       const { subject } = checkedObject('revoke()', revoked)
       // The value is not shown: it may be an id.
       if (!isKey(key)) throw new TypeError('revoke(key): key must be 64 lower-case hex characters')
-      if (subject === undefined) return (await sessions.end(key, undefined, store.deadline())).ended
+      if (subject === undefined) return (await destroy(engine, key, { deadline: store.deadline() })).ended
       if (!options.subjectOf) throw new TypeError('revoke(key, { subject }) needs the option subject')
       const hash = hashOf(subject)
       const isTheirs = ({ record }: Stored) => record.subject === hash
-      return (await sessions.end(key, undefined, store.deadline(), undefined, undefined, isTheirs)).ended
+      return (await destroy(engine, key, { deadline: store.deadline(), mayDestroy: isTheirs })).ended
     },
 
     async revokeAll(subject, revoked = {}) {
@@ -152,7 +153,7 @@ export function admin(
           for await (const key of keysOf(store, hash)) {
             if (except !== undefined) spares = await revocations.spares(hash, call)
             if (!spares.includes(key)) {
-              const { session } = await sessions.end(key, undefined, store.deadline(), undefined, undefined, isMeant)
+              const { session } = await destroy(engine, key, { deadline: store.deadline(), mayDestroy: isMeant })
               if (session) count++
             }
             if (Date.now() < heardAt + longestSilence / 4) continue

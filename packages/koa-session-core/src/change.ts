@@ -3,10 +3,10 @@ import type { Draft, View } from './draft.js'
 import type { Engine } from './engine.js'
 import type { Queued } from './flash-queue.js'
 import { newId } from './id.js'
+import type { Attempt, Refusal } from './plan.js'
 import { isLive, isPast, type Live, type Stored, type Tombstone, tombstone } from './record.js'
 import type { Restriction } from './restriction.js'
 import type { SaveOptions } from './session.js'
-import type { Attempt, Refusal } from './stored-sessions.js'
 
 /** What a commit has to know of the request, and of the response that may carry a new id. */
 export interface Client {

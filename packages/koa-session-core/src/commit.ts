@@ -1,4 +1,5 @@
 import { type Confirmation, changeOf, type How } from './change.js'
+import { destroy } from './destroy.js'
 import type { Draft, View } from './draft.js'
 import type { Engine } from './engine.js'
 import type { SessionError } from './errors.js'
@@ -46,7 +47,7 @@ function viewed(draft: Draft, { change }: How): View & { readonly authenticates:
 
 /** Begin a new session for a login, where the session of the request has gone on under another id, or ended. */
 async function supersede(
-  { sessions }: Engine,
+  engine: Engine,
   draft: Draft,
   { deadline }: How,
   { key, state }: { key: string; state: State },
@@ -55,7 +56,12 @@ async function supersede(
   if (state?.kind !== 'tombstone') return
   // A late answer must not bring back the id that a mere rotation gave. Another login is left alone, and has to learn of this
   // one where it left its sign.
-  const { ended, tombstone } = await sessions.end(key, state, deadline, draft.key, 'subject')
+  const { ended, tombstone } = await destroy(engine, key, {
+    deadline,
+    known: state,
+    successor: draft.key,
+    spared: 'subject',
+  })
   if (tombstone) draft.before = { regenerated: true, ended, tombstone }
 }
 

@@ -1,4 +1,5 @@
 import type { Deadline } from './deadlines.js'
+import { destroy } from './destroy.js'
 import type { Draft } from './draft.js'
 import type { Engine } from './engine.js'
 import { ownMessages } from './flash-queue.js'
@@ -75,7 +76,11 @@ export class Endings {
       return
     }
     const { key, state } = elsewhere ?? { key: old.key, state: old.known }
-    const { ended, session, tombstone } = await sessions.end(key, state, deadline, isLogin ? next.key : undefined)
+    const { ended, session, tombstone } = await destroy(this.#engine, key, {
+      deadline,
+      known: state,
+      successor: isLogin ? next.key : undefined,
+    })
     next.before = { draft: old, regenerated: isLogin, ended, tombstone }
     next.provenIn = turn()
     // What this request had queued and already stored goes along; what earlier requests queued was the last person's.

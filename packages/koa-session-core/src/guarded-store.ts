@@ -157,6 +157,18 @@ export class GuardedStore {
 
 export const isTimeout = (error: unknown): boolean => isSessionError(error) && error.code === 'ERR_SESSION_TIMEOUT'
 
+/** How file systems, PostgreSQL, MySQL, MongoDB and Redis say that there is no room. */
+const noRoom: readonly unknown[] = [
+  ...['ENOSPC', 'EDQUOT', 'EFBIG', '53100', '53200'],
+  ...['ER_DISK_FULL', 'ER_RECORD_FILE_FULL', 14_031],
+]
+
+export function isForRoom(error: unknown): boolean {
+  if (!isSessionError(error) || error.code !== 'ERR_SESSION_STORE') return false
+  const { code, message } = Object(error.cause) as { code?: unknown; message?: unknown }
+  return noRoom.includes(code) || /^-?OOM /.test(String(message))
+}
+
 function outcome(operation: string, result: unknown): string {
   if (operation === 'read') return result ? 'found' : 'missing'
   return typeof result === 'boolean' ? String(result) : 'done'

@@ -1,12 +1,14 @@
 import type { Client } from './change.js'
 import { commit } from './commit.js'
 import type { Deadline } from './deadlines.js'
+import { destroy } from './destroy.js'
 import { Draft } from './draft.js'
 import { type Ending, Endings } from './endings.js'
 import type { Engine } from './engine.js'
 import { isSessionError, SessionError, undecodable } from './errors.js'
 import { type FlashHandle, FlashMessages } from './flash.js'
 import { messages, queuedMessage } from './flash-queue.js'
+import { isForRoom } from './guarded-store.js'
 import { newVersion } from './id.js'
 import { type KeepAlive, keepAlive } from './keep-alive.js'
 import { Operation } from './operation.js'
@@ -23,7 +25,6 @@ import {
   type SessionData,
   type SessionHandle,
 } from './session.js'
-import { isForRoom } from './stored-sessions.js'
 import { takeFlash } from './take-flash.js'
 import { touch } from './touch.js'
 import { turn } from './turn.js'
@@ -335,7 +336,7 @@ export class RequestSession implements Client, FlashHandle {
   /** Nobody can use such a session, and nobody could end it. Always rejects. */
   async #endUndelivered(draft: Draft, deadline: Deadline): Promise<void> {
     const { key, known } = draft
-    await this.#engine.sessions.end(key, known, deadline)
+    await destroy(this.#engine, key, { deadline, known })
     draft.lose(key, null)
     this.assertDeliverable()
   }

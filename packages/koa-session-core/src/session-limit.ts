@@ -1,9 +1,10 @@
 import type { Deadline } from './deadlines.js'
+import { destroy } from './destroy.js'
 import type { Engine } from './engine.js'
 import { newVersion } from './id.js'
 import { keysOf } from './listing.js'
 import { isLive, type Live, type Stored } from './record.js'
-import { conflict, pause } from './stored-sessions.js'
+import { conflict, pause } from './retry.js'
 import { elapsed } from './waiting.js'
 
 /** How often a login that seems the oldest looks again before it makes itself the newest. */
@@ -27,8 +28,8 @@ export async function limitSessions(engine: Engine, login: Live, deadline: Deadl
     if (excess.length === 0 || !mine) return newest
     if (elapsed() >= deadline) throw conflict()
     if (!excess.includes(mine)) {
-      const mayEnd = (found: Stored) => isLive(found) && found.record.subject === subject && isOlder(found, mine)
-      for (const each of excess) await sessions.end(each.key, undefined, deadline, undefined, undefined, mayEnd)
+      const mayDestroy = (found: Stored) => isLive(found) && found.record.subject === subject && isOlder(found, mine)
+      for (const each of excess) await destroy(engine, each.key, { deadline, mayDestroy })
     } else if (round < patience) await pause(round + 5)
     else {
       // The others have not seen this login, or have clocks that are ahead.

@@ -3,8 +3,8 @@ import type { Draft } from './draft.js'
 import type { Engine } from './engine.js'
 import { claim, wasTakenBy } from './flash-queue.js'
 import { newVersion } from './id.js'
+import type { Attempt, Plan } from './plan.js'
 import { isLive, isPast, live, type Stored } from './record.js'
-import type { Attempt, Plan } from './stored-sessions.js'
 
 /** Messages that one attempt claims. */
 interface Taking extends Attempt {

@@ -2,7 +2,7 @@ import type { Deadline } from './deadlines.js'
 import type { Draft } from './draft.js'
 import type { Engine } from './engine.js'
 import { expiry, isLive, isPast, type State } from './record.js'
-import { conflict, pause } from './stored-sessions.js'
+import { conflict, pause } from './retry.js'
 import { elapsed } from './waiting.js'
 
 /** Move the times of the session now. Resolves to whether it still lives. */

@@ -1,0 +1,46 @@
+import type { Deadline } from './deadlines.js'
+import type { State, Stored } from './record.js'
+
+/** A record to put in place of the present one. */
+export interface Attempt {
+  readonly record: Stored
+  /** Runs before the write. A reason: do not write, stop. */
+  readonly prepare?: () => Promise<Refusal | undefined>
+  /** Runs when the attempt lost, failed or is given up. */
+  readonly undo?: (() => void) | undefined
+  /** Runs after `undo` if `prepare` has begun. */
+  readonly discard?: () => Promise<void>
+}
+
+/** Why an attempt must not be written: calls of `revokeAll` end the session or spare it, or another login took its place. */
+export type Refusal = 'ends' | 'spared' | 'superseded'
+
+/**
+ * The answer to the newest record, which may be one that is about to be written. `undefined`: nothing to write, stop here. A
+ * plan may run many times and remembers nothing. `doubtful` are its attempts whose reply was lost and whose record was not
+ * found: if one of them took effect before others wrote, that attempt is the answer.
+ */
+export type Plan<A extends Attempt> = (now: Stored | null, doubtful: readonly A[]) => A | undefined
+
+/** The outcome of a plan. */
+export interface Settled<A extends Attempt> {
+  /** The attempt that won. `undefined`: the plan stopped. */
+  readonly attempt: A | undefined
+  /** The record that the plan saw last. */
+  readonly seen: Stored | null
+  /** What is stored now. Others may have been written together with this plan's record. */
+  readonly state: Stored | null
+  readonly doubtful: readonly A[]
+  /** Why the plan stopped, if its attempt was refused. */
+  readonly refusal: Refusal | undefined
+}
+
+export interface Asking<A extends Attempt> {
+  readonly deadline: Deadline
+  /** What the caller knows to be stored. */
+  readonly known?: State
+  /** The plan's answer to `known`, if the caller has it already. It is tried unless another change is under way. */
+  readonly first?: A | undefined
+  /** Two plans of one owner are never written together: the second one needs the outcome of the first. */
+  readonly owner?: object
+}
