@@ -1,3 +1,4 @@
+import { DataText } from './data.js'
 import type { SessionError } from './errors.js'
 import { joined, type Queued, recent } from './flash-queue.js'
 import type { Data, GuardedCodec } from './guarded-codec.js'
@@ -28,8 +29,7 @@ export interface DraftSettings extends RecordSettings {
 
 /** What a request made of its session at one moment, on top of one stored state. */
 export interface View {
-  /** The data as the codec's text. */
-  readonly data: string
+  readonly data: DataText
   /** Whether there is something a commit would store. */
   readonly dirty: boolean
   readonly subject: string | undefined
@@ -75,6 +75,8 @@ export class Draft {
   #id: string | undefined
   #key: string | undefined
   #known: Live | null
+  /** The data of `#known`, and the copy of it that the app works on. */
+  #text: DataText | undefined
   standing: Standing
   /** The user's object, once opened. */
   bag: object | undefined
@@ -93,13 +95,14 @@ export class Draft {
   provenIn = -1
   readonly #first: Live | null
 
-  constructor(settings: DraftSettings, id?: string, known: Live | null = null) {
+  /** `now` in epoch milliseconds: when a new session is created. */
+  constructor(settings: DraftSettings, id?: string, known: Live | null = null, now = Date.now()) {
     this.#settings = settings
     this.#id = id
     this.#key = known?.key
     this.#known = this.#first = known
     this.standing = known ? asStored : asNew
-    this.createdAt = known?.createdAt ?? Date.now()
+    this.createdAt = known?.createdAt ?? now
     this.fresh = !known
   }
 
@@ -131,6 +134,7 @@ export class Draft {
 
   #know(state: Live): void {
     this.#known = state
+    this.#text = undefined
     if (this.standing === asNew) this.standing = asStored
   }
 
@@ -164,8 +168,22 @@ export class Draft {
     this.fresh = true
   }
 
-  #dataOf(state: Live | null): Data {
-    return state ? this.#settings.codec.decodeData(state.texts().data) : {}
+  /** What the app works on: the stored data, decoded. Throws ERR_SESSION_DECODE. */
+  decode(): Data {
+    return this.#base.open()
+  }
+
+  get #base(): DataText {
+    return (this.#text ??= this.#newText(this.#known))
+  }
+
+  #textOf(state: Live | null): DataText {
+    return state === this.#known ? this.#base : this.#newText(state)
+  }
+
+  #newText(state: Live | null): DataText {
+    const { codec } = this.#settings
+    return new DataText(codec, state ? state.texts().data : codec.empty)
   }
 
   /** Whether a commit has nothing to look at: the app neither opened the session nor queued a message. */
@@ -178,41 +196,26 @@ export class Draft {
    * stored. Never a deep merge. `isShown`: the user's object has what others stored already.
    */
   view(now = this.known, isShown = now === this.known): View {
-    const { codec, subjectOf } = this.#settings
-    const theirs = now?.texts().data
-    const data = this.bag ? this.#merged(this.bag, now, isShown) : (theirs ?? codec.encodeData({}))
-    const changed = this.bag !== undefined && this.#differs(data, theirs)
+    const { subjectOf } = this.#settings
+    const theirs = this.#textOf(now)
+    const data = this.bag ? this.#merged(this.bag, theirs, isShown) : theirs
+    const changed = data !== theirs
     const dirty =
       this.queued.length > 0 ||
       this.isMisdated ||
       (now ? changed || this.#maxAgeOn(now) !== now.maxAge : !isEmpty(this.bag))
-    if (!subjectOf || !changed) return { data, dirty, subject: now?.record.subject, moved: false }
-    const subject = subjectOf(isShown ? (this.bag as SessionData) : codec.decodeData(data))
-    return { data, dirty, subject, moved: subject !== subjectOf(this.#dataOf(now) as SessionData) }
+    const isRead = now ? changed : this.bag !== undefined
+    if (!subjectOf || !isRead) return { data, dirty, subject: now?.record.subject, moved: false }
+    const subject = subjectOf(isShown ? (this.bag as SessionData) : (data.copy() as SessionData))
+    return { data, dirty, subject, moved: subject !== subjectOf(theirs.copy() as SessionData) }
   }
 
-  #merged(bag: object, now: Live | null, isShown: boolean): string {
-    const { codec } = this.#settings
-    if (isShown) return codec.encodeData(bag)
-    const base = this.#dataOf(this.known)
-    const merged = this.#dataOf(now)
-    for (const name of codec.differences(base, bag)) {
-      if (Object.hasOwn(bag, name)) define(merged, name, bag)
-      else delete merged[name]
-    }
-    return codec.encode(merged)
+  #merged(bag: object, theirs: DataText, isShown: boolean): DataText {
+    return isShown ? theirs.next(bag) : this.#base.merge(this.#base.changes(bag), bag, theirs)
   }
 
   #maxAgeOn(now: Live | null): MaxAge {
     return this.newMaxAge ?? now?.maxAge ?? this.#settings.maxAge
-  }
-
-  #differs(data: string, base: string | undefined): boolean {
-    if (data === base) return false
-    // Keys in another order make another text of the same length, and no other session.
-    if (base === undefined || data.length !== base.length) return true
-    const { codec } = this.#settings
-    return codec.differences(codec.decodeData(base), codec.decodeData(data)).length > 0
   }
 
   /** Whether there is something a commit would store. */
@@ -246,7 +249,7 @@ export class Draft {
 
   #subjectOf(state: Live | null): string | undefined {
     try {
-      return state ? this.#settings.subjectOf?.(this.#dataOf(state) as SessionData) : undefined
+      return state ? this.#settings.subjectOf?.(this.#textOf(state).copy() as SessionData) : undefined
     } catch {
       // It cannot be decoded, so the request has not seen it either.
       return undefined
@@ -264,7 +267,7 @@ export class Draft {
       key,
       createdAt: this.#start(time, createdAt, maxAge),
       maxAge,
-      data: view.data,
+      data: view.data.text,
       flash: joined(codec, texts, this.queued),
       taken: recent(texts.taken),
       subject: subjectOf && view.subject,
@@ -300,27 +303,27 @@ export class Draft {
   /** Give the user's object what others changed. Values that nobody else changed keep their identity. Returns the undo. */
   show(next: Live | null): () => void {
     if (!this.bag || next?.texts().data === this.known?.texts().data) return () => {}
-    const base = this.#dataOf(this.known)
-    const theirs = this.#dataOf(next)
+    const base = this.#base.copy()
+    const theirs = this.#textOf(next).copy()
     this.#transplant(base, theirs)
     return () => this.#transplant(theirs, base)
   }
 
   /** Run `change` on the user's object at once. What comes back undoes it, except where the app changed more since. */
   apply(change: (data: SessionData) => unknown): () => void {
-    const { codec } = this.#settings
     const bag = this.bag as object
-    const before = codec.decodeData(codec.encodeData(bag))
+    const before = this.#base.next(bag)
     try {
       const result = change(bag as SessionData)
       if (typeof (result as PromiseLike<unknown> | undefined)?.then === 'function') {
         Promise.resolve(result).catch(() => {})
         throw new TypeError('update(fn): fn must be synchronous, it returned a promise')
       }
-      const after = codec.decodeData(codec.encodeData(bag))
-      return () => this.#transplant(after, before)
+      const after = this.#base.next(bag)
+      return () => this.#transplant(after.copy(), before.copy())
     } catch (error) {
-      for (const name of new Set([...Object.keys(bag), ...Object.keys(before)])) put(bag, name, before)
+      const was = before.copy()
+      for (const name of new Set([...Object.keys(bag), ...Object.keys(was)])) put(bag, name, was)
       throw error
     }
   }
@@ -336,20 +339,15 @@ export class Draft {
 
   /** Become a new session that holds only what this request set: the one it was is gone, and somebody signed in. */
   startOver(): void {
-    const { codec } = this.#settings
     const bag = this.bag as object
-    const mine = new Set(codec.differences(this.#dataOf(this.known), bag))
+    const mine = new Set(this.#base.changes(bag))
     for (const name of Object.keys(bag)) if (!mine.has(name)) put(bag, name, {})
     this.moveTo(newId())
     this.#known = null
+    this.#text = undefined
     this.standing = asNew
     this.createdAt = Date.now()
   }
-}
-
-function define(target: Data, name: string, from: object): void {
-  const value = (from as Data)[name]
-  Object.defineProperty(target, name, { value, enumerable: true, configurable: true, writable: true })
 }
 
 const isEmpty = (bag: object | undefined): boolean => !bag || Object.keys(bag).length === 0

@@ -1,4 +1,4 @@
-import type { Codec } from './codec.js'
+import { type Codec, isJsonText } from './codec.js'
 import { isSessionError, SessionError, undecodable } from './errors.js'
 
 export type Data = Record<string, unknown>
@@ -6,6 +6,7 @@ export type Data = Record<string, unknown>
 /** The codec as the core calls it: whatever goes wrong inside is one of two SessionErrors. */
 export class GuardedCodec {
   readonly #codec: Codec
+  #empty: string | undefined
 
   constructor(codec: Codec) {
     this.#codec = codec
@@ -31,7 +32,12 @@ export class GuardedCodec {
     }
   }
 
-  /** The own properties of `source`, which may be the user's object, as one text. */
+  /** The text of a session without data. */
+  get empty(): string {
+    return (this.#empty ??= this.encode({}))
+  }
+
+  /** The own properties of `source`, as one text. */
   encodeData(source: object): string {
     return this.encode(shallowCopy(source))
   }
@@ -42,19 +48,26 @@ export class GuardedCodec {
     throw undecodable()
   }
 
+  /** Whether `text` is JSON, for `JSON.parse` and `JSON.stringify`. */
+  isJson(text: string): boolean {
+    return isJsonText(this.#codec, text)
+  }
+
   /** One top-level value as text, to compare by; `undefined` where there is none. */
   part(data: object, name: string): string | undefined {
-    return Object.hasOwn(data, name) ? this.encode((data as Data)[name]) : undefined
+    // Under its name, so that an error tells the whole path.
+    return Object.hasOwn(data, name) ? this.encode({ [name]: (data as Data)[name] }) : undefined
   }
 
   /** The top-level names whose values differ between two objects. */
-  differences(one: object, other: object): string[] {
-    const names = new Set([...Object.keys(one), ...Object.keys(other)])
-    return [...names].filter(name => this.part(one, name) !== this.part(other, name))
+  differences(one: object, other: object, names?: readonly string[]): string[] {
+    names ??= [...new Set([...Object.keys(one), ...Object.keys(other)])]
+    return names.filter(name => this.part(one, name) !== this.part(other, name))
   }
 }
 
-function shallowCopy(source: object): object {
+/** The own properties of `source`, which may be the user's object. Throws ERR_SESSION_ENCODE if a getter throws. */
+export function shallowCopy(source: object): Data {
   try {
     return { ...source }
   } catch (error) {

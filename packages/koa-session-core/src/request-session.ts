@@ -50,6 +50,7 @@ export class RequestSession implements Client, FlashHandle {
   readonly report: (error: unknown) => void
   readonly #reply: Reply | undefined
   readonly restriction: Restriction | undefined
+  readonly #beganAt = Date.now()
   #current: Draft | undefined
   /** What the client came for, until something is known to have changed. */
   #loaded: Live | undefined
@@ -84,7 +85,7 @@ export class RequestSession implements Client, FlashHandle {
   }
 
   get draft(): Draft {
-    return (this.#current ??= new Draft(this.#engine.options))
+    return (this.#current ??= new Draft(this.#engine.options, undefined, null, this.#beganAt))
   }
 
   /** Work on the stored session that the client named, and keep it alive if that is a request of its user. */
@@ -124,7 +125,7 @@ export class RequestSession implements Client, FlashHandle {
     if (draft.bag) return draft.bag as SessionBag
     const bag = new SessionBag(new Handle(this, draft))
     try {
-      if (draft.known) fill(bag, this.#engine.options.codec.decodeData(draft.known.texts().data))
+      if (draft.known) fill(bag, draft.decode())
     } catch (error) {
       this.#abandon(draft, error)
       return this.#open(this.draft)
