@@ -1,21 +1,9 @@
 import { clearTimeout, setTimeout } from 'node:timers'
 import { elapsed, IdleConnections, NoAnswerError } from 'koa-session-core/store'
 import { MongoClient } from 'mongodb'
+import type { MongoCollection, Work } from './collection.js'
 import { reconnecting } from './reconnecting.js'
 import { serverError } from './server-error.js'
-
-/** What the store needs of a collection: the driver's `Collection` has it. */
-export interface MongoCollection {
-  findOne(filter: object, options: object): Promise<object | null>
-  find(filter: object, options: object): { toArray(): Promise<object[]> }
-  insertOne(document: object, options: object): Promise<unknown>
-  replaceOne(filter: object, document: object, options: object): Promise<{ readonly matchedCount: number }>
-  updateOne(filter: object, update: object, options: object): Promise<{ readonly matchedCount: number }>
-  deleteOne(filter: object, options: object): Promise<{ readonly deletedCount: number }>
-  deleteMany(filter: object, options: object): Promise<{ readonly deletedCount: number }>
-  createIndex(fields: Record<string, 1>, options: object): Promise<unknown>
-  indexes?(options: object): Promise<object[]>
-}
 
 /** How long a client that nobody uses stays connected, in milliseconds. */
 const idleTime = 5_000
@@ -36,9 +24,6 @@ const defaults = {
 } as const
 
 const ignore = () => {}
-
-/** What a store does with its collection. The signal ends it, and its connection with it. */
-export type Work<T> = (collection: MongoCollection, signal: AbortSignal | undefined) => Promise<T>
 
 /** A client, and what is known of its connections. */
 interface Connected {

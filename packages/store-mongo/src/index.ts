@@ -1,3 +1,3 @@
-export type { MongoCollection } from './client.js'
+export type { MongoCollection } from './collection.js'
 export { mongoStore } from './mongo-store.js'
 export type { MongoStoreOptions } from './options.js'

@@ -1,4 +1,4 @@
-import type { MongoCollection } from './client.js'
+import type { MongoCollection } from './collection.js'
 import { reading, writing } from './operation.js'
 
 /** How long after its expiry a session stays, in milliseconds: one fast clock must not sign everybody out. */

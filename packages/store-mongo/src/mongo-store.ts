@@ -1,6 +1,7 @@
 import type { EnumerableStore, SweepableStore } from 'koa-session-core'
 import { closable, type Explaining, lastError, untilAborted } from 'koa-session-core/store'
-import { type MongoCollection, OwnClient, type Work } from './client.js'
+import { OwnClient } from './client.js'
+import type { MongoCollection, Work } from './collection.js'
 import { type SessionDocument, toDate, toRecord } from './document.js'
 import { createIndexes, sweepDelay } from './indexes.js'
 import { reading, writing } from './operation.js'

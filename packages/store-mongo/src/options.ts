@@ -1,6 +1,6 @@
 import { OptionCheck, storeHints } from 'koa-session-core/store'
 import { MongoClient } from 'mongodb'
-import type { MongoCollection } from './client.js'
+import type { MongoCollection } from './collection.js'
 
 export type MongoStoreOptions =
   | {

@@ -1,4 +1,4 @@
-import type { MongoCollection, Work } from './client.js'
+import type { MongoCollection, Work } from './collection.js'
 
 /** What the driver's client has beside its documented members: none once it was closed. */
 interface Client {

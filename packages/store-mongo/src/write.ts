@@ -1,5 +1,5 @@
 import type { SessionRecord } from 'koa-session-core'
-import type { MongoCollection } from './client.js'
+import type { MongoCollection } from './collection.js'
 import { type SessionDocument, toDocument } from './document.js'
 import { reading, writing } from './operation.js'
 

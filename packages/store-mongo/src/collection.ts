@@ -1,0 +1,15 @@
+/** What the store needs of a collection: the driver's `Collection` has it. */
+export interface MongoCollection {
+  findOne(filter: object, options: object): Promise<object | null>
+  find(filter: object, options: object): { toArray(): Promise<object[]> }
+  insertOne(document: object, options: object): Promise<unknown>
+  replaceOne(filter: object, document: object, options: object): Promise<{ readonly matchedCount: number }>
+  updateOne(filter: object, update: object, options: object): Promise<{ readonly matchedCount: number }>
+  deleteOne(filter: object, options: object): Promise<{ readonly deletedCount: number }>
+  deleteMany(filter: object, options: object): Promise<{ readonly deletedCount: number }>
+  createIndex(fields: Record<string, 1>, options: object): Promise<unknown>
+  indexes?(options: object): Promise<object[]>
+}
+
+/** What a store does with its collection. The signal ends it, and its connection with it. */
+export type Work<T> = (collection: MongoCollection, signal: AbortSignal | undefined) => Promise<T>
