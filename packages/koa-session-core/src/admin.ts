@@ -162,7 +162,7 @@ export function admin(
           }
         }
       } catch (error) {
-        // The store may be down, and nobody shall wait for it twice.
+        // The store may be down: the caller must not wait for it twice.
         revocations.end(hash, call).catch(() => {})
         throw error
       }

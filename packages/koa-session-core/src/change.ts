@@ -8,7 +8,7 @@ import { isLive, isPast, type Live, type Stored, type Tombstone, tombstone } fro
 import type { Restriction } from './restriction.js'
 import type { SaveOptions } from './session.js'
 
-/** What a commit has to know of the request, and of the response that may carry a new id. */
+/** The request as a commit sees it, and the response that may carry a new id. */
 export interface Client {
   readonly restriction: Restriction | undefined
   /** Whether there is a way to hand out an id. */
@@ -68,7 +68,7 @@ function baseOf(
 }
 
 /**
- * What the draft makes of the newest record under `key`. `undefined`: there is nothing to write, or no session to write to.
+ * Apply the draft to the newest record under `key`. `undefined`: there is nothing to write, or no session to write to.
  * With `confirms`, `now` is the tombstone to confirm.
  */
 export function changeOf(

@@ -1,9 +1,9 @@
-/** What is known of the options of one function. */
+/** The options of one function. */
 export interface OptionNames {
   /** The options there are. */
   readonly known: readonly string[]
   /**
-   * What to do about others, by their names in lower case and without `_` and `-`: the name of the option that is meant, or
+   * Advice on other names, in lower case and without `_` and `-`: the name of the option that is meant, or
    * a sentence.
    */
   readonly hints?: Readonly<Record<string, string>>
@@ -35,7 +35,7 @@ export class OptionCheck {
     for (const name of Object.keys(options).filter(one => !known.includes(one))) {
       const whose = group === undefined ? '' : `${group}.`
       const hint = hintFor(name, known, hints, whose)
-      // What looks like no name may be a secret in the wrong place.
+      // Text that looks like no name may be a secret in the wrong place.
       const isName = (hint === undefined ? /^[A-Za-z_$]{1,40}$/ : /^[\w$-]{1,40}$/).test(name)
       const named = whose + (isName ? name : '(name not shown)')
       const listed = isListed ? '' : `; the options are ${known.map(one => whose + one).join(', ')}`
@@ -132,7 +132,7 @@ export function kindOf(value: unknown): string {
   return name === 'Object' ? 'an object' : `${/^[AEIOU]/i.test(name) ? 'an' : 'a'} ${name}`
 }
 
-/** What every driver does with a URL. A path is that of a socket. */
+/** Every driver takes a URL. A path is that of a socket. */
 function parsed(text: string): void {
   if (text.startsWith('/')) return
   const { username, password, hostname, pathname } = new URL(text)

@@ -88,7 +88,7 @@ function isJson(value: unknown, path: Path, seen: Set<object>): boolean {
   }
 
   const keys = Reflect.ownKeys(value)
-  // Whatever was added to an array comes after its length.
+  // Properties that were added to an array come after its length.
   if (array && keys.pop() !== 'length') throw refusal('an array with extra properties', path)
   let json = array ? keys.length === value.length : prototype !== null
   for (const key of keys) {
@@ -103,7 +103,7 @@ function isJson(value: unknown, path: Path, seen: Set<object>): boolean {
   return json
 }
 
-/** What is inside a built-in that comes back as it was. Throws for every other object. */
+/** The contents of a built-in that comes back as it was. Throws for every other object. */
 function entriesOf(value: object, prototype: object, path: Path): unknown[][] {
   const same = comesBack(value, prototype)
   if (!same) {

@@ -51,7 +51,7 @@ export interface CookieOptions {
   readonly priority?: 'low' | 'medium' | 'high'
 }
 
-/** What a request presents as the id of its session. */
+/** A value that a request presents as the id of its session. */
 export interface Presented {
   /** `undefined`: it is no id. */
   readonly id: string | undefined
@@ -83,7 +83,7 @@ const optionNames = {
 /** A token of RFC 9110, section 5.6.2. */
 const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 
-/** What is wrong with `options` is left with `checked`. */
+/** `checked` collects the faults of `options`. */
 export function cookieTransport(options: CookieOptions = {}, checked = new OptionCheck('session()')): IdTransport {
   checked.names(options, optionNames, 'cookie')
   const { name, path = '/', domain, httpOnly = true, secure = 'auto', sameSite = 'lax', partitioned = false } = options
@@ -212,7 +212,7 @@ interface Scoped {
   readonly [scope]: string
 }
 
-/** What the app gave as `transport`. */
+/** The option `transport` as the core uses it. */
 export function idTransport(transport: Transport): IdTransport {
   return {
     names: [],

@@ -6,7 +6,7 @@ import type { StoredSessions } from './stored-sessions.js'
 
 export interface Destroying {
   readonly deadline: Deadline
-  /** What the caller knows to be stored. */
+  /** The stored state, if the caller knows it. */
   readonly known?: State
   /** The key of the session that takes its place: leave a tombstone that names it, and stop at the one of another login. */
   readonly successor?: string | undefined

@@ -27,7 +27,7 @@ export interface DraftSettings extends RecordSettings {
   readonly subjectOf: ((data: SessionData) => string | undefined) | undefined
 }
 
-/** What a request made of its session at one moment, on top of one stored state. */
+/** A session as its request changed it, at one moment and on top of one stored state. */
 export interface View {
   readonly data: DataText
   /** Whether there is something a commit would store. */
@@ -37,7 +37,7 @@ export interface View {
   readonly moved: boolean
 }
 
-/** What became of the session whose place this one took. */
+/** The fate of the session whose place this one took. */
 export interface Before {
   /** The session itself, if this request has left it. */
   readonly draft?: Draft
@@ -168,7 +168,7 @@ export class Draft {
     this.fresh = true
   }
 
-  /** What the app works on: the stored data, decoded. Throws ERR_SESSION_DECODE. */
+  /** Decode the stored data for the app to work on. Throws ERR_SESSION_DECODE. */
   decode(): Data {
     return this.#base.open()
   }
@@ -192,7 +192,7 @@ export class Draft {
   }
 
   /**
-   * What the request made of the session, on top of `now`: per top-level key, what this request changed, and what others
+   * The request's changes on top of `now`: per top-level key, what this request changed, and what others
    * stored. Never a deep merge. `isShown`: the user's object has what others stored already.
    */
   view(now = this.known, isShown = now === this.known): View {
@@ -274,7 +274,7 @@ export class Draft {
     })
   }
 
-  /** What was composed has been stored, together with `queued`. The newest state may be one that others wrote since. */
+  /** `next` has been stored, together with `queued`. The newest state may be one that others wrote since. */
   settle(next: Live, queued: readonly Queued[], isShown: boolean, newest: Stored | null): void {
     if (isShown) this.#know(next)
     else this.adopt(next)
@@ -300,7 +300,7 @@ export class Draft {
     this.provenIn = turn()
   }
 
-  /** Give the user's object what others changed. Values that nobody else changed keep their identity. Returns the undo. */
+  /** Give the user's object the changes of others. Other values keep their identity. Returns a function that reverts it. */
   show(next: Live | null): () => void {
     if (!this.bag || next?.texts().data === this.known?.texts().data) return () => {}
     const base = this.#base.copy()
@@ -309,7 +309,7 @@ export class Draft {
     return () => this.#transplant(theirs, base)
   }
 
-  /** Run `change` on the user's object at once. What comes back undoes it, except where the app changed more since. */
+  /** Run `change` on the user's object. Returns a function that reverts it, skipping keys the app has changed again. */
   apply(change: (data: SessionData) => unknown): () => void {
     const bag = this.bag as object
     const before = this.#base.next(bag)
@@ -328,7 +328,7 @@ export class Draft {
     }
   }
 
-  /** What differs between `from` and `to` and still is as in `from` becomes as in `to`. */
+  /** Set the keys that differ between `from` and `to` as in `to`, skipping those that are no longer as in `from`. */
   #transplant(from: object, to: object): void {
     const { codec } = this.#settings
     const bag = this.bag as object

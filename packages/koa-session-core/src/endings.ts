@@ -10,7 +10,7 @@ import { turn } from './turn.js'
 export interface Ending {
   readonly old: Draft
   readonly next: Draft
-  /** `regenerate`: whoever comes late under the old id finds a tombstone. */
+  /** `regenerate`: a late request under the old id finds a tombstone. */
   readonly isLogin: boolean
   /** Set by the first attempt: a second one must not make the request wait twice. */
   deadline?: Deadline
@@ -57,7 +57,7 @@ export class Endings {
     for (const ending of this.#left) await this.carryOut(ending, deadline)
   }
 
-  /** Nothing was stored in the place of a session that was regenerated, so nobody has to find its tombstone any more. */
+  /** Nothing was stored in place of a regenerated session, so `revokeAll` need not find its tombstone any more. */
   async leave({ before, known, isGone }: Draft, deadline: Deadline): Promise<void> {
     if (known || isGone || !before?.ended || before.tombstone?.record.subject === undefined) return
     const { key, record, successor } = before.tombstone
@@ -83,7 +83,7 @@ export class Endings {
     })
     next.before = { draft: old, regenerated: isLogin, ended, tombstone }
     next.provenIn = turn()
-    // What this request had queued and already stored goes along; what earlier requests queued was the last person's.
+    // Messages that this request queued and stored go along; those of earlier requests were the last person's.
     if (isLogin && session) next.queued = ownMessages(options.codec, this.#mark(), session, next.queued)
   }
 }

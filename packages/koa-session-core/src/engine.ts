@@ -7,7 +7,7 @@ export interface EngineOptions extends DraftSettings, StoreSettings {
   readonly maxSessionsPerSubject: number
 }
 
-/** What all requests of one `session()` share. */
+/** The parts that all requests of one `session()` share. */
 export class Engine {
   readonly options: EngineOptions
   readonly store: GuardedStore

@@ -1,6 +1,6 @@
 import { reasonOf, scrubbed } from './reason.js'
 
-/** What each code means for the response, and whether trying again may help. */
+/** The HTTP status of each code, and whether a retry may help. */
 const codes = {
   /** The store failed: the backend refused, broke off or rejected the call. */
   ERR_SESSION_STORE: { status: 503, retry: true },
@@ -55,7 +55,7 @@ export function isSessionError(error: unknown): error is SessionError {
 export const undecodable = (): SessionError =>
   new SessionError('ERR_SESSION_DECODE', 'a stored session could not be decoded')
 
-/** What a store said when a call failed: a line for the message, and a copy for `cause`. */
+/** A store's reason for a failed call: a line for the message, and a copy for `cause`. */
 export interface Failure {
   readonly reason: string
   readonly cause: Error

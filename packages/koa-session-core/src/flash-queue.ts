@@ -48,7 +48,7 @@ export function joined(codec: GuardedCodec, { flash, taken }: Texts, queued: rea
   return added.length === 0 ? flash : codec.encode([...waiting, ...added].slice(-capacity))
 }
 
-/** What the request with that mark queued and has not seen taken: first what it stored, then what it did not. */
+/** The messages that the request with that mark queued and that were not taken: first the stored ones. */
 export function ownMessages(codec: GuardedCodec, mark: string, live: Live, queued: readonly Queued[]): Queued[] {
   let texts: Texts
   let waiting: Message[]
@@ -64,7 +64,7 @@ export function ownMessages(codec: GuardedCodec, mark: string, live: Live, queue
   return [...stored, ...queued.filter(({ id }) => !known.has(id))]
 }
 
-/** What a request claims, and the queue without it. */
+/** Messages that a request claims, and the queue without them. */
 export interface Claim {
   readonly values: unknown[]
   readonly flash: string
@@ -86,7 +86,7 @@ export function claim(codec: GuardedCodec, { flash, taken }: Texts, mark: string
 }
 
 /*
- * What was taken is text without the codec, the newest first: `<when> <by which version> <id> <id>,<when> …`.
+ * The ids of taken messages are text without the codec, the newest first: `<when> <by which version> <id> <id>,<when> …`.
  */
 const entries = (taken: string): string[][] => (taken === '' ? [] : taken.split(',').map(entry => entry.split(' ')))
 
@@ -95,7 +95,7 @@ const takenIds = (taken: string): string[] => entries(taken).flatMap(([, , ...id
 /** Whether the write of that version, whose reply was lost, has taken its messages. */
 export const wasTakenBy = (taken: string, version: string): boolean => entries(taken).some(([, by]) => by === version)
 
-/** What is worth remembering of `taken`. */
+/** The entries of `taken` that are still worth remembering. */
 export function recent(taken: string): string {
   if (taken === '') return ''
   const now = Date.now()

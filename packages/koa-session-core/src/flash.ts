@@ -13,10 +13,10 @@ export interface Flash {
   (value: unknown): void
 }
 
-/** What connect-flash calls the kinds of messages it is asked for. */
+/** Kinds of messages that apps ask connect-flash for. */
 const kinds = new Set(['info', 'error', 'errors', 'success', 'warning', 'warn', 'danger', 'notice', 'alert', 'message'])
 
-/** What `ctx.flash` does, for one request. */
+/** The work behind `ctx.flash`, for one request. */
 export interface FlashHandle {
   queueFlash(value: unknown): void
   takeFlash(): Promise<unknown[]>
@@ -46,7 +46,7 @@ export function flashOf(request: FlashHandle): Flash {
 
 /**
  * The promise that `ctx.flash()` returns. It claims the messages when it is awaited: a forgotten `await` loses none, and
- * whoever shows the promise itself gets an error.
+ * rendering the promise itself is an error.
  */
 export class FlashMessages implements Promise<unknown[]> {
   readonly #claim: () => Promise<unknown[]>

@@ -1,7 +1,7 @@
 import { isJsonNumber, isPlain, maxDepth } from './codec.js'
 import type { Data } from './guarded-codec.js'
 
-/** What differs from the data that the app was given. */
+/** The differences from the data that the app was given. */
 export interface Changes {
   /** The top-level keys. */
   readonly names: string[]
@@ -128,7 +128,7 @@ function hasKeys(object: object, keys: readonly string[]): boolean {
 /** Whether there are so many elements, and nothing else. */
 function hasIndices(array: object, length: number): boolean {
   const now = Reflect.ownKeys(array)
-  // Whatever was added to an array comes after its length.
+  // Properties that were added to an array come after its length.
   return now.length === length + 1 && now[length] === 'length' && Object.keys(array).length === length
 }
 

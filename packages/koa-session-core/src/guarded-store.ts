@@ -7,17 +7,17 @@ import { type RecordSettings, type Stored, toStored } from './record.js'
 import type { Store } from './store.js'
 import { elapsed } from './waiting.js'
 
-/** What subscribers of the tracing channel `koa-session:store` receive for each call of a store. */
+/** Subscribers of the tracing channel `koa-session:store` receive this for each call of a store. */
 export interface StoreTrace {
   readonly store: string
   readonly operation: 'read' | 'write' | 'touch' | 'destroy' | 'sweep' | 'keys'
   /** SHA-256 of the session id; absent for `sweep` and `keys`. */
   readonly key?: string
-  /** What came of it, once known: `found`, `missing`, `true`, `false` or `done`; absent after an error. */
+  /** The result, once known: `found`, `missing`, `true`, `false` or `done`; absent after an error. */
   outcome?: string
 }
 
-/** What subscribers of the channel `koa-session:event` receive. */
+/** Subscribers of the channel `koa-session:event` receive this. */
 export interface SessionEvent {
   readonly type: 'created' | 'rotated' | 'destroyed' | 'conflict' | 'dropped' | 'rejected'
   readonly store: string
@@ -56,7 +56,7 @@ export class GuardedStore {
     return elapsed() + this.#settings.storeTimeout
   }
 
-  /** What is there now, by this process's clock; `null`: nothing. */
+  /** The record that is there now, by this process's clock; `null`: none. */
   async read(key: string, deadline: Deadline): Promise<Stored | null> {
     const record = await this.call('read', key, deadline, call => this.#settings.store.read(key, call))
     return record && record.expiresAt > Date.now() ? toStored(this.#settings, key, record) : null
@@ -138,7 +138,7 @@ export class GuardedStore {
     })
   }
 
-  /** Remembers it even if nobody waits for this call any more: a call that times out tells of it. */
+  /** Remembers it even if the caller has timed out: the next timeout names it as the likely reason. */
   #failure(operation: string, cause: unknown, data: string | undefined): SessionError {
     this.#last = failure(cause, data)
     const message = `store ${this.#settings.store.name}: ${operation} failed: ${this.#last.reason}`

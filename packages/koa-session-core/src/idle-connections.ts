@@ -10,10 +10,10 @@ export interface Connections<C extends object> {
   connect(): Promise<C>
   /** Whether `connect` gave up for want of time. If others were answered meanwhile, the call goes on waiting. */
   isLate?(error: unknown): boolean
-  /** What stays the same while the pool gives out a connection again and again. @default the connection */
+  /** The object that stays the same each time the pool gives out a connection. @default the connection */
   identityOf?(connection: C): object
   release(connection: C): void
-  /** Ends a connection at once, without a goodbye: nobody may be there to answer it. */
+  /** Ends a connection at once, without a goodbye: the server may be gone. */
   destroy(connection: C): void
 }
 
@@ -65,7 +65,7 @@ export class IdleConnections<C extends object> {
         this.#pool.release(connection)
         return result
       } catch (error) {
-        // What it is still doing is unknown, so that nobody else can use it.
+        // It may still be busy, so it cannot be used again.
         this.#pool.destroy(connection)
         if (!isIdle || !isForgotten(error)) throw error
         this.#doubtedAt = Math.max(this.#doubtedAt, askedAt)
@@ -80,7 +80,7 @@ export class IdleConnections<C extends object> {
       try {
         return await untilAborted(signal, () => connecting)
       } catch (error) {
-        // A pool cannot be told that nobody waits any more: what it gives out later goes back.
+        // A pool cannot be told to stop: a connection that it gives out later goes back.
         connecting.then(connection => this.#pool.release(connection), ignore)
         // A server that answers others is not away but busy.
         if (signal?.aborted || this.#lastAnsweredAt < askedAt || !this.#pool.isLate?.(error)) throw error

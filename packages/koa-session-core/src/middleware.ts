@@ -93,7 +93,7 @@ function load(request: RequestSession, reply: Reply, { id, key, state, error, se
 }
 
 function mount(ctx: Context, request: RequestSession): void {
-  // Behind a function: whoever inspects a context to its last hidden property finds no id.
+  // Behind a function, so that inspecting a context with its hidden properties shows no id.
   Object.defineProperty(ctx, mounted, { value: () => request })
   Object.defineProperty(ctx, 'session', sessionProperty)
   Object.defineProperty(ctx, 'flash', flashProperty)

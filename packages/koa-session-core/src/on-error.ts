@@ -34,7 +34,7 @@ export class Reporter {
   }
 }
 
-/** What the listener threw is not shown: it may hold what it was told. */
+/** The listener's own error is not shown: it may repeat the one it was given. */
 function warnOfListener(error: unknown, listener: string, ctx: Context | undefined): void {
   const hint = ctx ? '' : '; outside of a request it gets no ctx'
   warn(`${listener} failed when it was told of ${nameOf(error)}${hint}`)

@@ -57,7 +57,7 @@ export function closable<S extends AnyStore>(store: S): S {
   return { ...store, ...methods }
 }
 
-/** Each key is a call of its own: nobody knows whether the next one will be asked for. */
+/** Each key is a call of its own: the next one may never be asked for. */
 async function* listing(calls: OpenCalls, keys: AsyncIterable<string>): AsyncGenerator<string> {
   const found = keys[Symbol.asyncIterator]()
   try {

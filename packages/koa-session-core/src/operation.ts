@@ -36,7 +36,7 @@ export class Operation<T> extends NativePromise<T> {
   }
 }
 
-/** What a callback throws is an exception that nobody caught, not a rejection. */
+/** An error that a callback throws is an uncaught exception, not a rejection. */
 function call(callback: SessionCallback, error: unknown): void {
   try {
     if (error === undefined) callback()

@@ -37,12 +37,12 @@ export interface SessionOptions {
    */
   readonly absoluteTimeout?: number
   /**
-   * How stale, in milliseconds, the time of the last use may be before a request that only reads moves it in the store.
+   * How old `seenAt` may get, in milliseconds, before a read-only request updates it in the store.
    * @default a tenth of idleTimeout, at most 60_000
    */
   readonly touchInterval?: number
   /**
-   * What new sessions start with: `'session'`, or milliseconds for a persistent cookie.
+   * The `maxAge` of new sessions: `'session'`, or milliseconds for a persistent cookie.
    * @default 'session'
    */
   readonly maxAge?: MaxAge
@@ -235,7 +235,7 @@ export function resolveOptions(options: SessionOptions): ResolvedOptions {
   }
 }
 
-/** What people give to `session` out of habit from elsewhere. */
+/** Refuse arguments that are habits from elsewhere. */
 function refuseOthers(options: object): void {
   const has = (...members: string[]) => members.every(member => member in Object(options))
   const got = has('req', 'res', 'app')
@@ -292,7 +292,7 @@ export function checkMaxAge(name: string, value: unknown): void {
   warnOfShortTimes({ [name]: value })
 }
 
-/** Anybody who gives seconds means minutes at least. */
+/** A time below a minute was probably meant in seconds. */
 function warnOfShortTimes(times: Record<string, unknown>): void {
   for (const [name, value] of Object.entries(times)) {
     if (typeof value !== 'number' || value >= 60_000) continue

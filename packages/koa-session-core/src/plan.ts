@@ -28,7 +28,7 @@ export interface Settled<A extends Attempt> {
   readonly attempt: A | undefined
   /** The record that the plan saw last. */
   readonly seen: Stored | null
-  /** What is stored now. Others may have been written together with this plan's record. */
+  /** The stored state now. Other records may have been written together with this plan's. */
   readonly state: Stored | null
   readonly doubtful: readonly A[]
   /** Why the plan stopped, if its attempt was refused. */
@@ -37,7 +37,7 @@ export interface Settled<A extends Attempt> {
 
 export interface Asking<A extends Attempt> {
   readonly deadline: Deadline
-  /** What the caller knows to be stored. */
+  /** The stored state, if the caller knows it. */
   readonly known?: State
   /** The plan's answer to `known`, if the caller has it already. It is tried unless another change is under way. */
   readonly first?: A | undefined

@@ -1,5 +1,5 @@
 /*
- * What a driver says, fit for a log. Drivers put commands, values and whole rows into their errors, so that name, code and
+ * A driver's reason, fit for a log. Drivers put commands, values and whole rows into their errors, so that name, code and
  * message are all that goes on, and of the message nothing that may be a secret.
  */
 
@@ -9,7 +9,7 @@ const longest = 400
 /** From this many characters on, what also stands in the data is taken for them. */
 const telling = 12
 
-/** What to leave out of any message. */
+/** Parts to leave out of any message. */
 const patterns: readonly (readonly [what: RegExp, instead: string])[] = [
   // Passwords in URLs.
   [/([a-z][a-z\d+.-]*:\/\/)[^\s'"]*@/gi, '$1…@'],
@@ -19,7 +19,7 @@ const patterns: readonly (readonly [what: RegExp, instead: string])[] = [
   [/\b(duplicate entry|value:|argument|near|type [\w ]+:|value) (['"]).*\2/i, '$1 $2…$2'],
   [/\)=\(.*\)/, ')=(…)'],
   [/: 0x[\da-f]{2}( 0x[\da-f]{2})*/i, ': …'],
-  // What OpenSSL says of the place in its own source.
+  // OpenSSL names the place in its own source.
   [/[\dA-F]+:error:[\dA-F]+:([^:]*):[^:]*:([^:]*):.*/, '$1: $2'],
   [/wrong version number/, '$& (only one side speaks TLS)'],
   // Keys, subjects, parts of either, ids.

@@ -9,10 +9,10 @@ export type MaxAge = 'session' | number
 /** How long a session that changed its id leaves a sign behind, in milliseconds. */
 const tombstoneLife = 60_000
 
-/** What is stored under a key: a session, the sign that one moved on, or something this package did not write. */
+/** The record under a key: a session, the sign that one moved on, or something this package did not write. */
 export type Stored = Live | Tombstone | Over | Unreadable
 
-/** What a process knows to be stored under a key. `null`: nothing. `undefined`: it has to be read. */
+/** The record under a key as far as a process knows. `null`: none. `undefined`: it has to be read. */
 export type State = Stored | null | undefined
 
 interface Kept {
@@ -196,7 +196,7 @@ export function live(settings: RecordSettings, parts: LiveParts, version = newVe
 }
 
 /**
- * What a session leaves when it goes on under another id. It carries no data, and no subject unless the session that is to
+ * The sign that a session leaves when it goes on under another id. It carries no data, and no subject unless the session that is to
  * take its place is still to be stored: then who ends all sessions of the subject has to find it.
  */
 export function tombstone(key: string, successor: string, reason: Reason, before?: Stored): Tombstone {

@@ -24,11 +24,11 @@ export class Reply implements HeadersListener {
   readonly #transport: IdTransport
   /** Whether the id goes out as on a secure request. */
   #secure: boolean
-  /** What the client has: `null` when it has nothing. */
+  /** The client's session after this response; `null`: none. */
   #client: Delivery | 'unknown' | null
-  /** What it had when the request came. */
+  /** The client's session when the request came. */
   #had: Delivery | 'unknown' | null
-  /** What the transport wrote last. */
+  /** The headers that the transport wrote last. */
   #written: Lines | undefined
   /** `Cache-Control` as it was before it became `no-store`. */
   #cacheControl: { readonly before: string[] } | undefined
@@ -71,7 +71,7 @@ export class Reply implements HeadersListener {
     this.#secure = secure
   }
 
-  /** What the handler answers may depend on the session. */
+  /** The handler's answer may depend on the session. */
   opened(): void {
     if (this.#opened) return
     this.#opened = true
@@ -184,7 +184,7 @@ export class Reply implements HeadersListener {
   }
 }
 
-/** Whether the socket is handed over: whoever takes it answers by himself, without the headers of this response. */
+/** Whether the socket is handed over: its new owner answers without the headers of this response. */
 const isUpgrade = ({ headers, upgrade }: IncomingMessage & { upgrade?: boolean }): boolean =>
   upgrade === true || (headers.upgrade !== undefined && /\bwebsocket\b/i.test(headers.upgrade))
 
@@ -195,10 +195,10 @@ function linesOf(headers: Readonly<Record<string, number | string | string[] | u
   return new Map(Object.entries(headers).map(([name, value]) => [name, lines(value)]))
 }
 
-/** What belongs to a body, which an error replaces, and what has a rule of its own. */
+/** Headers of a body, which an error replaces, and one that has a rule of its own. */
 const notOurs = /^(content-.*|transfer-encoding|etag|last-modified|cache-control)$/
 
-/** What a transport added. */
+/** The headers that a transport added. */
 function added(before: Lines, after: Lines): Lines {
   const written: Lines = new Map()
   for (const [name, now] of after) {

@@ -52,7 +52,7 @@ export class RequestSession implements Client, FlashHandle {
   readonly restriction: Restriction | undefined
   readonly #beganAt = Date.now()
   #current: Draft | undefined
-  /** What the client came for, until something is known to have changed. */
+  /** The session that the client named, as it was read. */
   #loaded: Live | undefined
   #opened = false
   #finished: boolean
@@ -334,7 +334,7 @@ export class RequestSession implements Client, FlashHandle {
     return draft.known !== null && !draft.isGone && this.#reply?.tells(draft.id) === false && !this.deliverable
   }
 
-  /** Nobody can use such a session, and nobody could end it. Always rejects. */
+  /** Destroy a session whose id cannot be delivered: no client could use it, or end it. Always rejects. */
   async #endUndelivered(draft: Draft, deadline: Deadline): Promise<void> {
     const { key, known } = draft
     await destroy(this.#engine, key, { deadline, known })

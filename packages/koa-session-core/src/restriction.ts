@@ -32,7 +32,7 @@ function isWithin(path: string, cookiePath: string): boolean {
   return path.length === cookiePath.length || cookiePath.endsWith('/') || path[cookiePath.length] === '/'
 }
 
-/** What browsers load into a page of another site. Navigations inside of frames are cross-site too. */
+/** Destinations inside a page of another site. Navigations of frames are cross-site too. */
 const embedded = new Set(['iframe', 'frame', 'embed', 'object', 'fencedframe'])
 
 /** Whether `SameSite` keeps the cookie back: `lax` lets it go with nothing but a navigation of the whole page by GET or HEAD. */
@@ -52,7 +52,7 @@ const messages = {
 }
 const codes = { outside: 'KOA_SESSION_OUTSIDE_PATH', 'cross-site': 'KOA_SESSION_CROSS_SITE' }
 
-/** What to tell `onError` the first time, and nothing later: it says how to repair the app. */
+/** An error that says how to repair the app. The first time only. */
 export function adviceOn(restriction: Restriction): Error | undefined {
   const code = codes[restriction]
   return isFirst(code) ? Object.assign(new Error(messages[restriction]), { code }) : undefined

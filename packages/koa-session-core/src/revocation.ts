@@ -37,7 +37,7 @@ export class Revocations {
     this.#sessions = sessions
   }
 
-  /** What the calls mean for a session of the subject: its end, nothing, or that they spare it. */
+  /** Whether the calls end a session of the subject, spare it, or do not concern it. */
   async verdict(subject: string, session: Known, deadline: Deadline): Promise<'ends' | 'spared' | undefined> {
     const calls = callsIn(await this.#store.read(keyOf(subject), deadline)).filter(({ at }) => at >= session.createdAt)
     if (calls.some(({ spares }) => !spares.includes(session.key))) return 'ends'

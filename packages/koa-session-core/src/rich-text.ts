@@ -4,7 +4,7 @@ import { parse, stringify } from 'devalue'
 /** Plain data, the built-ins below, `undefined`, `NaN`, `-0`, holes, shared references and cycles as text. */
 export const stringifyRich = (value: unknown): string => stringify(value, reducers, { operations: { shapeOf, get } })
 
-/** What `stringifyRich` was given. Of another text it throws, or makes nothing worse than these kinds of data. */
+/** Reverts `stringifyRich`. From any other text it throws, or makes nothing worse than these kinds of data. */
 export const parseRich = (text: string): unknown => parse(text, revivers, { operations: { set } })
 
 const has = (value: object, properties: number): boolean => Reflect.ownKeys(value).length === properties
@@ -116,7 +116,7 @@ const nameOf = (key: string | number) => (typeof key === 'string' && /^~+__proto
 const get = (holder: Record<PropertyKey, unknown>, key: string | number): unknown => holder[nameOf(key)]
 const set = (holder: Record<PropertyKey, unknown>, key: string | number, value: unknown): void => {
   const name = nameOf(key)
-  // What a prototype has under that name must neither be called nor hinder.
+  // A prototype's property of that name must neither be called nor get in the way.
   if (name in holder)
     Object.defineProperty(holder, name, { value, writable: true, enumerable: true, configurable: true })
   else holder[name] = value

@@ -2,7 +2,7 @@ import { inspect } from 'node:util'
 import type { MaxAge } from './record.js'
 
 /**
- * What the app keeps in a session. Declare its properties once, and `ctx.session` is typed everywhere:
+ * The data that the app keeps in a session. Declare its properties once, and `ctx.session` is typed everywhere:
  *
  * ```ts
  * declare module 'koa-session-core' { interface SessionData { userId?: number } }
@@ -13,7 +13,7 @@ export interface SessionData {}
 /** Called when a session operation has ended, with its error if it failed. */
 export type SessionCallback = (error?: unknown) => void
 
-/** What every session has beside its data: on the prototype, not enumerable, not to be overwritten. */
+/** The members of every session beside its data: on the prototype, not enumerable, not to be overwritten. */
 export interface SessionMembers {
   /** The secret in the cookie: 32 random bytes as 43 base64url characters. Reading it stores nothing. */
   readonly id: string
@@ -64,7 +64,7 @@ export interface SessionMembers {
 
 export type Session = SessionMembers & SessionData
 
-/** What a session's members do, for one request. */
+/** The work behind a session's members, for one request. */
 export interface SessionHandle
   extends Pick<SessionMembers, 'id' | 'key' | 'isNew' | 'createdAt' | 'expiresAt' | 'maxAge'> {
   touch(): Promise<boolean>
@@ -163,7 +163,7 @@ for (const name of reserved) {
 }
 Reflect.deleteProperty(prototype, 'constructor')
 Object.setPrototypeOf(prototype, null)
-// What libraries call on any object. Writable, so that these too are ordinary keys.
+// Libraries call these on any object. Writable, so that these too are ordinary keys.
 for (const name of [
   'hasOwnProperty',
   'isPrototypeOf',

@@ -1,5 +1,5 @@
 /**
- * What options of other stores are here, for `OptionCheck.names` of a store that takes a `url`. `own` says how to hand in a
+ * The counterparts of other stores' options, for `OptionCheck.names` of a store that takes a `url`. `own` says how to hand in a
  * connection with settings of one's own, such as `client: new Redis({ … })`.
  */
 export function storeHints(own: string): Readonly<Record<string, string>> {

@@ -59,7 +59,7 @@ export interface Store {
     call?: StoreCall,
   ): Promise<boolean>
 
-  /** Delete. Resolves also when there is nothing. */
+  /** Delete. Resolves even if there is nothing. */
   destroy(key: string, call?: StoreCall): Promise<void>
 
   /** Release what this store opened, and only that. Idempotent. From then on every other call rejects. */

@@ -90,7 +90,7 @@ export class StoredSessions {
       let jobs = [...queue]
       if (jobs.length > 1) for (const job of jobs) this.#bound(job, queue)
       try {
-        // What looks expired here may have been touched by another request meanwhile: the store decides.
+        // A session that looks expired here may have been touched by another request: the store decides.
         if (state === undefined) state = await this.#store.read(key, latest(jobs))
         jobs = plan(queue, state)
         const last = jobs.findLast(job => job.isNew)

@@ -22,7 +22,7 @@ export interface ConformanceOptions {
    */
   readonly create: Create
   /**
-   * What the store has besides the five methods: `sweep`, `keys`, and `shared` where two stores on one world see the
+   * The store's abilities besides the five methods: `sweep`, `keys`, and `shared` where two stores on one world see the
    * same data. Without `shared` a case opens one store only.
    */
   readonly capabilities: readonly Capability[]

@@ -1,5 +1,5 @@
 /**
- * What the core waits by: timers and a monotonic clock that a test's fake timers do not stand for. Its own deadlines and pauses
+ * Timers and a monotonic clock for the core's own waiting, which a test's fake timers do not replace. Its own deadlines and pauses
  * must end while a test has stopped the clock, and must not fire when a test moves it. The times of sessions come from
  * `Date.now()`, and follow it.
  */
