@@ -12,7 +12,7 @@ export interface Codec {
 
 /** In front of what is more than JSON; no JSON text starts with it. */
 const richMark = '~'
-const maxDepth = 1000
+export const maxDepth = 1000
 
 /** Property names, and the numbers of entries in a Map or Set. */
 type Path = (string | number)[]
@@ -26,11 +26,24 @@ export function jsonCodec(): Codec {
   return { stringify, parse }
 }
 
+/** Whether `text` is JSON by `jsonCodec`. */
+export const isJsonText = (codec: Codec, text: string): boolean =>
+  codec.stringify === stringify && codec.parse === parse && !text.startsWith(richMark)
+
 function stringify(value: unknown): string {
+  return guarded(path => (isJson(value, path, new Set()) ? JSON.stringify(value) : richMark + stringifyRich(value)))
+}
+
+/**
+ * Whether JSON brings `value` back as it was. If not, `stringify` writes it in the other form, or this throws as `stringify`
+ * does. Objects in `seen` are elsewhere in the session already, so JSON would make two of them.
+ */
+export const isPlain = (value: unknown, seen: Set<object>): boolean => guarded(path => isJson(value, path, seen))
+
+function guarded<Result>(walk: (path: Path) => Result): Result {
   const path: Path = []
   try {
-    if (isJson(value, path, new Set())) return JSON.stringify(value)
-    return richMark + stringifyRich(value)
+    return walk(path)
   } catch (error) {
     throw isSessionError(error) ? error : refusal('what throws when it is read', path, error)
   }
@@ -44,13 +57,15 @@ function parse(text: string): unknown {
   return value
 }
 
+export const isJsonNumber = (value: number): boolean => Number.isFinite(value) && !Object.is(value, -0)
+
 /**
  * Whether JSON brings `value` back as it was. Throws where the library would not either. Calls no getter and no trap,
  * so that what was checked is what gets written.
  */
 function isJson(value: unknown, path: Path, seen: Set<object>): boolean {
   if (typeof value === 'string' || typeof value === 'boolean' || value === null) return true
-  if (typeof value === 'number') return Number.isFinite(value) && !Object.is(value, -0)
+  if (typeof value === 'number') return isJsonNumber(value)
   if (typeof value === 'undefined' || typeof value === 'bigint') return false
   if (typeof value !== 'object') throw refusal(`a ${typeof value}`, path)
   if (seen.has(value)) return false

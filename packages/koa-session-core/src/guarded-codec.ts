@@ -1,4 +1,4 @@
-import type { Codec } from './codec.js'
+import { type Codec, isJsonText } from './codec.js'
 import { isSessionError, SessionError } from './errors.js'
 import { undecodable } from './record.js'
 
@@ -32,7 +32,7 @@ export class GuardedCodec {
     }
   }
 
-  /** The own properties of `source`, which may be the user's object, as one text. */
+  /** The own properties of `source`, as one text. */
   encodeData(source: object): string {
     return this.encode(shallowCopy(source))
   }
@@ -43,19 +43,26 @@ export class GuardedCodec {
     throw undecodable()
   }
 
+  /** Whether `text` is JSON, for `JSON.parse` and `JSON.stringify`. */
+  isJson(text: string): boolean {
+    return isJsonText(this.#codec, text)
+  }
+
   /** One top-level value as text, to compare by; `undefined` where there is none. */
   part(data: object, name: string): string | undefined {
-    return Object.hasOwn(data, name) ? this.encode((data as Data)[name]) : undefined
+    // Under its name, so that an error tells the whole path.
+    return Object.hasOwn(data, name) ? this.encode({ [name]: (data as Data)[name] }) : undefined
   }
 
   /** The top-level names whose values differ between two objects. */
-  differences(one: object, other: object): string[] {
-    const names = new Set([...Object.keys(one), ...Object.keys(other)])
-    return [...names].filter(name => this.part(one, name) !== this.part(other, name))
+  differences(one: object, other: object, names?: readonly string[]): string[] {
+    names ??= [...new Set([...Object.keys(one), ...Object.keys(other)])]
+    return names.filter(name => this.part(one, name) !== this.part(other, name))
   }
 }
 
-function shallowCopy(source: object): object {
+/** The own properties of `source`, which may be the user's object. Throws ERR_SESSION_ENCODE if a getter throws. */
+export function shallowCopy(source: object): Data {
   try {
     return { ...source }
   } catch (error) {
