@@ -1,38 +1,31 @@
-import { existsSync, readFileSync } from 'node:fs'
 import { cpus, loadavg, release, totalmem, type } from 'node:os'
 import { pinning } from './cores.js'
 import { table } from './table.js'
+import { versionOf } from './versions.js'
 
-/** Versions of what is compared, as installed. */
-const compared = ['koa', 'koa-session-core', 'koa-session', 'express', 'express-session', 'fastify', '@fastify/session']
+const frameworks = ['koa', 'express', 'fastify']
+const drivers = ['ioredis', 'redis', 'pg', 'mysql2', 'mongodb']
+const libraries = ['koa-session-core', 'koa-session', 'express-session', '@fastify/session']
+const stores = ['connect-redis', 'connect-pg-simple', 'express-mysql-session', 'connect-mongo', 'session-file-store']
 
-function versionOf(name: string): string | undefined {
-  for (const folder of ['../../node_modules/', '../../../node_modules/']) {
-    const file = new URL(`${folder}${name}/package.json`, import.meta.url)
-    if (existsSync(file)) return JSON.parse(readFileSync(file, 'utf8')).version
-  }
-  return undefined
-}
+const listed = (names: readonly string[]): string => names.map(name => `${name} ${versionOf(name)}`).join(', ')
 
 /** What a reader has to know to compare: machine, versions, command. */
 export function machine(command: string): string {
   const [cpu] = cpus()
-  const versions = compared.flatMap(name => versionOf(name) ?? []).length
-  const installed = compared.map(name => [name, versionOf(name)]).filter(([, version]) => version !== undefined)
+  const load = loadavg().map(average => average.toFixed(2))
   const rows = [
     ['command', `\`${command}\``],
-    ['date', new Date().toISOString().slice(0, 16).replace('T', ' ') + ' UTC'],
-    ['machine', `${cpu?.model ?? 'unknown'}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GB`],
+    ['date', `${new Date().toISOString().slice(0, 16).replace('T', ' ')} UTC`],
+    ['machine', `${cpu?.model ?? 'unknown'}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB`],
     ['system', `${type()} ${release()}`],
-    ['Node.js', process.version],
-    [
-      'load before the run',
-      loadavg()
-        .map(load => load.toFixed(2))
-        .join(', '),
-    ],
+    ['load before the run', load.join(', ')],
     ['cores', pinning],
-    ...(versions > 0 ? [['versions', installed.map(pair => pair.join(' ')).join(', ')]] : []),
+    ['Node.js', process.version],
+    ['frameworks', listed(frameworks)],
+    ['libraries', listed(libraries)],
+    ['their stores', listed(stores)],
+    ['drivers', listed(drivers)],
   ]
   return table(['', ''], rows).replaceAll('---:', '---')
 }

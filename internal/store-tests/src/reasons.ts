@@ -46,6 +46,8 @@ export async function silentServer(): Promise<Listening> {
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
+  // Hooks that would close it do not run if no test is chosen.
+  server.unref()
   return {
     port: (server.address() as AddressInfo).port,
     async close() {

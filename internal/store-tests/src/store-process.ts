@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import type { Socket } from 'node:net'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import type { SessionRecord } from 'koa-session-core'
@@ -22,6 +23,11 @@ export async function startStoreProcess(module: URL, url: string): Promise<Store
   const spawned = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] })
   spawned.stdin.on('error', () => {})
   const exited = once(spawned, 'close') as Promise<[number | null]>
+  // Unless somebody waits for it, it keeps nothing alive: hooks that would end it do not run if no test is chosen.
+  const handles = [spawned, spawned.stdin as Socket, spawned.stdout as Socket]
+  const hold = () => handles.forEach(each => void each.ref())
+  const letGo = () => handles.forEach(each => void each.unref())
+  letGo()
   const waiting = new Map<number, (answer: { value?: unknown; error?: string }) => void>()
   let dead = false
   void exited.then(() => {
@@ -32,6 +38,7 @@ export async function startStoreProcess(module: URL, url: string): Promise<Store
     const { id, ...answer } = JSON.parse(line)
     waiting.get(id)?.(answer)
     waiting.delete(id)
+    if (waiting.size === 0) letGo()
   })
 
   let calls = 0
@@ -41,6 +48,7 @@ export async function startStoreProcess(module: URL, url: string): Promise<Store
       const id = ++calls
       return new Promise((resolve, reject) => {
         if (dead) return reject(new Error('the process has ended'))
+        hold()
         waiting.set(id, ({ value, error }) =>
           error === undefined ? resolve(value as never) : reject(new Error(`over there: ${error}`)),
         )
@@ -48,6 +56,7 @@ export async function startStoreProcess(module: URL, url: string): Promise<Store
       })
     },
     async end() {
+      hold()
       spawned.stdin.end()
       const [code] = await exited
       return code

@@ -2,8 +2,8 @@ import { type Changes, Given } from './given.js'
 import { type Data, type GuardedCodec, shallowCopy } from './guarded-codec.js'
 
 /**
- * The data of a session as text, and the copy of it that the app works on. What differs between the two, by top-level
- * keys, is what the app changed. Belongs to one request, because it remembers one copy.
+ * The data of a session as text, and the copy of it that the app works on. The app changed what differs between the two, by
+ * top-level keys. Belongs to one request, because it remembers one copy.
  *
  * Plain JSON is decoded once, and compared by looking at the objects of the copy. Other texts are compared as texts.
  */
@@ -15,13 +15,6 @@ export class DataText {
   constructor(codec: GuardedCodec, text: string) {
     this.#codec = codec
     this.text = text
-  }
-
-  /** Of a session that has no data. Several requests can share it. */
-  static empty(codec: GuardedCodec): DataText {
-    const empty = new DataText(codec, codec.encodeData({}))
-    empty.open()
-    return empty
   }
 
   /** The data for the app to work on. Throws ERR_SESSION_DECODE. */
@@ -41,7 +34,7 @@ export class DataText {
    * deleted. Throws ERR_SESSION_ENCODE for a value that cannot be encoded.
    */
   changes(bag: object, among?: readonly string[]): string[] {
-    const now = shallowCopy(bag)
+    const now = among ? pick(bag, among) : shallowCopy(bag)
     const compared = this.#compare(now, among)
     if (compared) return compared.names
     if (!among && this.#codec.encode(now) === this.text) return []
@@ -69,7 +62,7 @@ export class DataText {
 
   #compare(now: Data, among?: readonly string[]): Changes | undefined {
     if (!this.#given || Object.getOwnPropertySymbols(now).length > 0) return undefined
-    return this.#given.changes(now, among, () => this.copy())
+    return this.#given.changes(now, () => this.copy(), among)
   }
 
   #isText(text: string, now: Data): boolean {
@@ -77,6 +70,12 @@ export class DataText {
     // Keys in another order make another text of the same length, and no other session.
     return text.length === this.text.length && this.#codec.differences(this.copy(), now).length === 0
   }
+}
+
+function pick(bag: object, names: readonly string[]): Data {
+  const picked: Data = {}
+  for (const name of names) if (Object.hasOwn(bag, name)) define(picked, name, (bag as Data)[name])
+  return picked
 }
 
 function define(data: Data, name: string, value: unknown): void {

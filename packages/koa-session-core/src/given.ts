@@ -12,140 +12,149 @@ export interface Changes {
 const nothing: Changes = { names: [], isPlain: true }
 
 /** An object that the app was given, and the properties it had then. `keys` is `undefined` for an array. */
-class Node {
+interface Node {
   readonly object: object
-  readonly keys: string[] | undefined
+  readonly keys: readonly string[] | undefined
   readonly values: readonly unknown[]
-
-  constructor(object: object) {
-    this.object = object
-    this.keys = Array.isArray(object) ? undefined : Object.keys(object)
-    this.values = Array.isArray(object) ? object.slice() : Object.values(object)
-  }
 }
 
-/** Plain JSON data as the app was given it: its primitives, and which objects held them. */
+/**
+ * Plain JSON data as the app was given them. Remembers primitives and which objects held them: as long as every object holds
+ * what it held, there can be no cycle, no shared reference and no deeper level.
+ */
 export class Given {
-  /** By top-level key: a primitive, or an object with all objects in it, each behind the one that holds it. */
-  readonly #values = new Map<string, unknown>()
+  readonly #names: readonly string[]
+  /** For each name a primitive, or the `Node[]` of an object and all objects in it, none before the one that holds it. */
+  readonly #values: readonly unknown[]
 
-  /** `undefined`: this is data that `JSON.stringify` would not bring back, or refuse, although `JSON.parse` made it. */
+  private constructor(names: readonly string[], values: readonly unknown[]) {
+    this.#names = names
+    this.#values = values
+  }
+
+  /** `undefined`: `JSON.parse` made the data, and the codec would not write them as JSON. */
   static of(data: Data): Given | undefined {
-    const given = new Given()
-    for (const name of Object.keys(data)) {
-      const value = data[name]
-      const kept = isObject(value) ? nodesOf(value) : value
-      if (kept === undefined || !isJsonLeaf(kept)) return undefined
-      given.#values.set(name, kept)
+    const values: unknown[] = Object.values(data)
+    for (let index = 0; index < values.length; index++) {
+      const value = values[index]
+      if (isObject(value)) {
+        const nodes = nodesOf(value)
+        if (!nodes) return undefined
+        values[index] = nodes
+      } else if (typeof value === 'number' && !isJsonNumber(value)) return undefined
     }
-    return given
+    return new Given(Object.keys(data), values)
   }
 
   /**
-   * The keys, of all or of `among`, whose values in `now` are not those that were given. Runs no code of the app, and
-   * encodes only what was replaced: by `base`, what was given anew. Throws ERR_SESSION_ENCODE for a value that cannot be
-   * encoded.
+   * The names, of all or of `among`, whose values in `now` are not those that were given. Runs no code of the app, and
+   * encodes only what was replaced, to compare it with `base`: the same data once more. Throws ERR_SESSION_ENCODE for a
+   * changed value that cannot be encoded.
    */
-  changes(now: Data, among: readonly string[] | undefined, base: () => Data): Changes {
-    const changed: string[] = []
+  changes(now: Data, base: () => Data, among?: readonly string[]): Changes {
+    const names = Object.keys(now)
+    const values = Object.values(now)
+    const suspects: string[] = []
     const replaced = new Set<string>()
-    const untouched: (readonly Node[])[] = []
     let known = 0
-    for (const name of among ?? Object.keys(now)) {
-      const was = this.#values.get(name)
-      if (was !== undefined) known++
-      const isThere = Object.hasOwn(now, name)
-      if (!isThere && was === undefined) continue
-      const same = isThere && isSame(was, now[name])
-      if (!same) changed.push(name)
-      if (same === undefined) replaced.add(name)
-      if (same && isObject(was)) untouched.push(was as Node[])
+    let next = 0
+    for (let index = 0; index < names.length; index++) {
+      const name = names[index] as string
+      const at = this.#names[next] === name ? next : this.#names.indexOf(name)
+      if (at >= 0) {
+        known++
+        next = at + 1
+        const same = isSame(this.#values[at], values[index])
+        if (same) continue
+        if (same === undefined) replaced.add(name)
+      }
+      suspects.push(name)
     }
-    if (!among && known < this.#values.size) {
-      for (const name of this.#values.keys()) if (!Object.hasOwn(now, name)) changed.push(name)
+    if (suspects.length === 0 && known === this.#names.length) return nothing
+    const changed = this.#check(suspects, replaced, now, base)
+    for (const name of known < this.#names.length ? (among ?? this.#names) : []) {
+      if (!Object.hasOwn(now, name) && this.#names.includes(name)) changed.names.push(name)
     }
-    return changed.length === 0 ? nothing : check(changed, replaced, untouched, now, base)
+    return changed
   }
-}
 
-/** Drop those of `replaced` that are equal, and find out how the others can be written. */
-function check(
-  changed: string[],
-  replaced: ReadonlySet<string>,
-  untouched: (readonly Node[])[],
-  now: Data,
-  base: () => Data,
-): Changes {
-  let plain = true
-  let seen: Set<object> | undefined
-  let before: Data | undefined
-  const names = changed.filter(name => {
-    if (!Object.hasOwn(now, name)) return true
-    const value = { [name]: now[name] }
-    if (isObject(now[name])) seen ??= new Set(untouched.flatMap(nodes => nodes.map(({ object }) => object)))
-    const isJson = isPlain(value, seen ?? new Set())
-    if (isJson && replaced.has(name)) {
-      before ??= base()
-      if (JSON.stringify(value) === JSON.stringify({ [name]: before[name] })) return false
+  /** Drop the `replaced` that are equal, and find out how the others can be written. */
+  #check(suspects: readonly string[], replaced: ReadonlySet<string>, now: Data, base: () => Data): Changes {
+    const seen = new Set<object>()
+    if (suspects.some(name => isObject(now[name]))) {
+      this.#names.forEach((name, index) => {
+        const nodes = this.#values[index]
+        if (!isObject(nodes) || suspects.includes(name) || !Object.hasOwn(now, name)) return
+        for (const { object } of nodes as Node[]) seen.add(object)
+      })
     }
-    plain &&= isJson
-    return true
-  })
-  return { names, isPlain: plain }
+    let data: Data | undefined
+    let plain = true
+    const names = suspects.filter(name => {
+      const value = { [name]: now[name] }
+      const isJson = isPlain(value, seen)
+      if (isJson && replaced.has(name)) {
+        data ??= base()
+        if (JSON.stringify(value) === JSON.stringify({ [name]: data[name] })) return false
+      }
+      plain &&= isJson
+      return true
+    })
+    return { names, isPlain: plain }
+  }
 }
 
 /** `undefined`: an object was replaced by another one, which may be equal. */
-function isSame(was: unknown, value: unknown): boolean | undefined {
-  if (!isObject(was)) return was !== undefined && Object.is(was, value)
+function isSame(was: unknown, now: unknown): boolean | undefined {
+  if (!isObject(was)) return Object.is(was, now)
   const nodes = was as Node[]
-  if (nodes[0]?.object !== value) return isObject(value) ? undefined : false
+  if (nodes[0]?.object !== now) return isObject(now) ? undefined : false
   for (const node of nodes) {
-    const same = isUntouched(node)
-    if (same !== true) return same
+    const same = node.keys ? isSameRecord(node.object, node.keys, node.values) : isSameArray(node)
+    if (!same) return same
   }
   return true
 }
 
-/** Whether an object that the app was given still has the properties it had. It cannot be a Proxy. */
-function isUntouched({ object, keys, values }: Node): boolean | undefined {
-  if (Object.getPrototypeOf(object) !== (keys ? Object.prototype : Array.prototype)) return undefined
-  if (!(keys ? hasKeys(object, keys) : hasIndices(object, values.length))) return false
-  for (let index = 0; index < values.length; index++) {
-    const was = values[index]
-    const now = keys ? propertyOf(object, keys[index] as string) : elementOf(object as unknown[], index)
-    if (!Object.is(was, now)) return isObject(was) && isObject(now) ? undefined : false
+function isSameRecord(record: object, keys: readonly string[], values: readonly unknown[]): boolean | undefined {
+  if (Object.getPrototypeOf(record) !== Object.prototype) return undefined
+  const names = Object.getOwnPropertyNames(record)
+  if (names.length !== keys.length || Object.getOwnPropertySymbols(record).length > 0) return false
+  for (let index = 0; index < keys.length; index++) {
+    const key = keys[index] as string
+    if (names[index] !== key) return false
+    const property = Object.getOwnPropertyDescriptor(record, key)
+    // The value of an accessor is `undefined`, which no plain data have.
+    const same = property?.enumerable ? isSameValue(values[index], property.value) : false
+    if (!same) return same
   }
   return true
 }
 
-/** Whether these are all keys, in this order. */
-function hasKeys(object: object, keys: readonly string[]): boolean {
-  const now = Object.getOwnPropertyNames(object)
-  if (now.length !== keys.length || Object.getOwnPropertySymbols(object).length > 0) return false
-  return keys.every((key, index) => now[index] === key)
+function isSameArray({ object, values }: Node): boolean | undefined {
+  const array = object as unknown[]
+  const { length } = values
+  if (Object.getPrototypeOf(array) !== Array.prototype) return undefined
+  if (array.length !== length) return false
+  // Whatever was added to an array comes after its length.
+  const names = Reflect.ownKeys(array)
+  if (names.length !== length + 1 || names[length] !== 'length' || Object.keys(array).length !== length) return false
+  for (let index = 0; index < length; index++) {
+    // A third of the time that a descriptor takes.
+    const same = getterOf.call(array, index) === undefined && isSameValue(values[index], array[index])
+    if (!same) return same
+  }
+  return true
 }
 
-/** Whether there are so many elements, and nothing else. */
-function hasIndices(array: object, length: number): boolean {
-  const now = Reflect.ownKeys(array)
-  // Properties that were added to an array come after its length.
-  return now.length === length + 1 && now[length] === 'length' && Object.keys(array).length === length
-}
+const isSameValue = (was: unknown, now: unknown): boolean | undefined =>
+  Object.is(was, now) || (isObject(was) && isObject(now) ? undefined : false)
 
-/** `undefined`, which no plain data has, for an accessor or a property that is not enumerable. */
-function propertyOf(object: object, key: string): unknown {
-  const property = Object.getOwnPropertyDescriptor(object, key)
-  return property?.enumerable ? property.value : undefined
-}
-
-/** The same for an array that `hasIndices`, in a third of the time. */
-const elementOf = (array: unknown[], index: number): unknown =>
-  getterOf.call(array, index) === undefined ? array[index] : undefined
 const getterOf: (this: object, key: number) => unknown = Reflect.get(Object.prototype, '__lookupGetter__')
 
-/** `undefined` where the codec would not write it so. A list, not a recursion, because `JSON.parse` knows no deepest level. */
+/** `undefined` for what the codec would not write as JSON. A list, because `JSON.parse` knows no deepest level. */
 function nodesOf(value: object): Node[] | undefined {
-  const nodes = [new Node(value)]
+  const nodes = [nodeOf(value)]
   let level = 1
   let end = 1
   for (let index = 0; index < nodes.length; index++) {
@@ -153,14 +162,19 @@ function nodesOf(value: object): Node[] | undefined {
       if (++level === maxDepth) return undefined
       end = nodes.length
     }
-    for (const inner of (nodes[index] as Node).values) {
-      if (isObject(inner)) nodes.push(new Node(inner))
-      else if (!isJsonLeaf(inner)) return undefined
+    const { values } = nodes[index] as Node
+    for (let at = 0; at < values.length; at++) {
+      const inner = values[at]
+      if (isObject(inner)) nodes.push(nodeOf(inner))
+      else if (typeof inner === 'number' && !isJsonNumber(inner)) return undefined
     }
   }
   return nodes
 }
 
-const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
+const nodeOf = (object: object): Node =>
+  Array.isArray(object)
+    ? { object, keys: undefined, values: object.slice() }
+    : { object, keys: Object.keys(object), values: Object.values(object) }
 
-const isJsonLeaf = (value: unknown): boolean => typeof value !== 'number' || isJsonNumber(value)
+const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null

@@ -36,7 +36,7 @@ test('a SessionError has a stable code, the status of its code, and expose is fa
 })
 
 test('isSessionError survives two installed copies', async t => {
-  const path = '../src/errors.js?a-second-copy'
+  const path = '../dist/errors.js?a-second-copy'
   const second = (await import(path)) as typeof import('../src/errors.js')
   t.not(second.SessionError, SessionError)
   const foreign = new second.SessionError('ERR_SESSION_CONFLICT', 'theirs')

@@ -4,10 +4,13 @@ import { join } from 'node:path'
 import test from 'ava'
 import { conformanceCases, raceOfProcesses } from 'koa-session-core/testkit'
 import { fileStore } from 'koa-session-store-file'
-import { remoteStore, startStoreProcess } from './store-process.js'
+import { remoteStore, type StoreProcess, startStoreProcess } from './store-process.js'
 
 const root = await mkdtemp(join(tmpdir(), 'koa-session-file-'))
-const processes = await Promise.all(Array.from({ length: 4 }, () => startStoreProcess()))
+const processes: StoreProcess[] = []
+test.before(async () => {
+  processes.push(...(await Promise.all(Array.from({ length: 4 }, () => startStoreProcess()))))
+})
 test.after.always(async () => {
   await Promise.all(processes.map(one => one.end()))
   await rm(root, { recursive: true, force: true })
