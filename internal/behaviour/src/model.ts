@@ -1,5 +1,5 @@
 import { Jar, listedLine, Notes, type Observation, sessionLine } from './observations.js'
-import { type Action, type Data, edit, type Plan, type Step, times } from './plans.js'
+import { type Action, type Data, edit, type Plan, type Step, times } from './plan.js'
 
 /** What is stored under an id. Times are seconds since the plan began. */
 type Kept = Live | Tombstone

@@ -1,4 +1,4 @@
-import type { Action, Data } from './plans.js'
+import type { Action, Data } from './plan.js'
 
 /** What one action of a plan showed, as text: the same for the model and for every store that is right. */
 export type Observation = string

@@ -1,6 +1,6 @@
 import { deepEqual } from 'node:assert/strict'
 import { memoryStore } from 'koa-session-core'
-import { samplePlans } from './plans.js'
+import { samplePlans } from './plan.js'
 import { type CreateStore, runPlan } from './run-plan.js'
 import type { BehaviourCase } from './stage.js'
 

@@ -4,7 +4,7 @@ import { isSessionError, type Store } from 'koa-session-core'
 import { type Answer, exchange } from './browser.js'
 import { type Gate, gate } from './gate.js'
 import { Jar, listedLine, Notes, type Observation, sessionLine } from './observations.js'
-import { type Action, edit, type Plan, type Step, times } from './plans.js'
+import { type Action, edit, type Plan, type Step, times } from './plan.js'
 import { type Page, Site } from './site.js'
 
 /** Opens a store on `world`: the same name means the same data, a new name an empty store. */
