@@ -1,3 +1,4 @@
+import { growth } from './growth/group.js'
 import { heap } from './heap/group.js'
 import { http } from './http/group.js'
 import { importTime } from './import-time/group.js'
@@ -11,6 +12,8 @@ export interface Group {
   readonly title: string
   /** Measures, and gives Markdown. */
   readonly run: () => Promise<string>
+  /** Takes so long that it runs only when it is named. */
+  readonly isLong?: true
 }
 
 /** In the order they run. */
@@ -23,4 +26,5 @@ export const groups: Record<string, Group> = {
   heap: { title: 'Heap', run: heap },
   'import-time': { title: 'Import time', run: importTime },
   install: { title: 'Installation', run: installation },
+  growth: { title: 'Growth', run: growth, isLong: true },
 }

@@ -1,16 +1,19 @@
 /**
- * npm run bench [-- --only=in-process,http] [--out=file]
+ * npm run bench [-- --only=in-process,http] [--append] [--out=file]
  *
- * Runs the groups one after the other and prints Markdown. A run of all groups also replaces RESULTS.md.
+ * Runs the groups one after the other and prints Markdown. A run of all groups also replaces RESULTS.md; one of some groups
+ * is added to it with `--append`.
  */
-import { writeFile } from 'node:fs/promises'
+import { appendFile, writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { groups } from './groups.js'
 import { machine } from './harness/machine.js'
 import { removeFolder } from './harness/servers.js'
 
-const { values } = parseArgs({ options: { only: { type: 'string' }, out: { type: 'string' } } })
-const chosen = values.only?.split(',') ?? Object.keys(groups)
+const { values } = parseArgs({
+  options: { only: { type: 'string' }, append: { type: 'boolean' }, out: { type: 'string' } },
+})
+const chosen = values.only?.split(',') ?? Object.keys(groups).filter(name => !groups[name]?.isLong)
 for (const name of chosen) {
   if (!Object.hasOwn(groups, name)) throw new TypeError(`--only takes ${Object.keys(groups).join(', ')}; not ${name}`)
 }
@@ -36,8 +39,10 @@ for (const [name, { title, run }] of Object.entries(groups)) {
 }
 print(`It took ${((performance.now() - started) / 60_000).toFixed(1)} minutes.`)
 
-const out = values.out ?? (values.only === undefined ? new URL('../RESULTS.md', import.meta.url) : undefined)
 await removeFolder()
-if (out !== undefined) await writeFile(out, `${parts.join('\n\n')}\n`)
+const text = `${parts.join('\n\n')}\n`
+const results = new URL('../RESULTS.md', import.meta.url)
+if (values.append) await appendFile(results, `\n${text}`)
+else if (values.out !== undefined || values.only === undefined) await writeFile(values.out ?? results, text)
 // Servers of databases hold the process open; their watchdog ends them.
 process.exit()

@@ -6,8 +6,8 @@ import { all, bare, fastifySession, floors, type HttpContender, koaSession, ours
 import { type Running, start } from './running.js'
 import { Visitor } from './visitor.js'
 
-const rounds = Number(process.env.ROUNDS ?? 5)
-const seconds = Number(process.env.SECONDS ?? 1)
+const rounds = Number(process.env.ROUNDS ?? 6)
+const seconds = Number(process.env.SECONDS ?? 0.7)
 const connections = 20
 
 /** Requests that do no work on a session are measured where they could show something. */

@@ -5,10 +5,12 @@ import { copiedSessionCases } from './copied-sessions.js'
 import { endingCases } from './endings.js'
 import { expiryCases } from './expiry.js'
 import { flashCases } from './flash.js'
+import { isFull } from './full.js'
+import { headlines } from './headlines.js'
 import { lateAnswerCases } from './late-answers.js'
 import { revocationCases } from './revocation.js'
 import { rotationCases } from './rotation.js'
-import { type BehaviourCase, type BehaviourOptions, Stage } from './stage.js'
+import { type BehaviourCase, type BehaviourOptions, Stage, type StageCase } from './stage.js'
 import { touchCases } from './touches.js'
 
 export { type Answer, type Asking, Browser, exchange } from './browser.js'
@@ -41,5 +43,14 @@ const cases = [
  * for (const { title, run } of behaviourCases({ create, shared: true })) test(title, run)
  */
 export function behaviourCases(options: BehaviourOptions): BehaviourCase[] {
-  return cases.map(({ title, run }) => ({ title, run: () => Stage.with(options, run) }))
+  return staged(cases, options)
+}
+
+/** Those of them that show the promises which only a store can keep; all of them where `FULL` is set. */
+export function headlineCases(options: BehaviourOptions): BehaviourCase[] {
+  return staged(isFull ? cases : cases.filter(({ title }) => headlines.includes(title)), options)
+}
+
+function staged(chosen: readonly StageCase[], options: BehaviourOptions): BehaviourCase[] {
+  return chosen.map(({ title, run }) => ({ title, run: () => Stage.with(options, run) }))
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Capability, conformanceCases } from 'koa-session-core/testkit'
+import type { Capability } from 'koa-session-core/testkit'
+import { repeatedCases } from './repeated-cases.js'
 import { remoteStore, type StoreProcess, startStoreProcess } from './store-process.js'
 import { newKey, newRecord, newWorld, type StoreCase } from './tested-store.js'
 
@@ -14,7 +15,7 @@ export async function startProcesses(module: URL, url: string): Promise<StorePro
   return Promise.all(Array.from({ length: 4 }, () => startStoreProcess(module, url)))
 }
 
-/** The contract with every store in another process, and races between processes. */
+/** Races and conditions with every store in another process, and races between processes. */
 export function processCases({ processes, capabilities }: ProcessOptions): StoreCase[] {
   const [first] = processes as [StoreProcess]
   let opened = 0
@@ -22,7 +23,7 @@ export function processCases({ processes, capabilities }: ProcessOptions): Store
     remoteStore(processes[opened++ % processes.length] as StoreProcess, world, capabilities.includes('sweep'))
 
   return [
-    ...conformanceCases({ create, capabilities }).map(({ title, run }) => ({
+    ...repeatedCases({ create, capabilities }).map(({ title, run }) => ({
       title: `with every store in another process: ${title}`,
       run,
     })),

@@ -1,5 +1,6 @@
 import { type FaultProxy, faultProxy, type TestServer } from '@koa-session/test-servers'
-import { type Capability, conformanceCases } from 'koa-session-core/testkit'
+import type { Capability } from 'koa-session-core/testkit'
+import { repeatedCases } from './repeated-cases.js'
 import type { OpenStore, StoreCase } from './tested-store.js'
 
 export interface SlowOptions {
@@ -8,11 +9,11 @@ export interface SlowOptions {
   readonly capabilities: readonly Capability[]
 }
 
-/** The contract over connections on which every reply is late. The cases must not run at once. */
+/** Races and conditions over connections on which every reply is late. The cases must not run at once. */
 export function slowCases({ open, server, capabilities }: SlowOptions): StoreCase[] {
   let proxy: FaultProxy
   const create = (world: string) => open(proxy.through(server.url), world)
-  return conformanceCases({ create, capabilities }).map(({ title, run }) => ({
+  return repeatedCases({ create, capabilities }).map(({ title, run }) => ({
     title: `over a slow connection: ${title}`,
     async run() {
       proxy = await faultProxy({ target: server })

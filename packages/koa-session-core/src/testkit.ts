@@ -42,6 +42,8 @@ export interface ConformanceOptions {
 /** One rule of the contract. `run` rejects with an `AssertionError` that says what the rule asks for. */
 export interface ConformanceCase {
   readonly title: string
+  /** The part of the contract it belongs to, so that costly repetitions can choose. */
+  readonly theme: Theme
   run(): Promise<void>
 }
 
@@ -50,18 +52,23 @@ const known: readonly string[] = ['sweep', 'keys', 'shared'] satisfies Capabilit
 /** The longest delay of a timer. */
 const longest = 2 ** 31 - 1
 
-const cases: readonly Case[] = [
-  ...recordCases,
-  ...conditionCases,
-  ...touchCases,
-  ...expiryCases,
-  ...lifecycleCases,
-  ...abortCases,
-  ...enumerationCases,
-  ...sweepingCases,
-  ...raceCases,
-  ...historyCases,
-]
+const themes = {
+  records: recordCases,
+  conditions: conditionCases,
+  touch: touchCases,
+  expiry: expiryCases,
+  lifecycle: lifecycleCases,
+  abort: abortCases,
+  enumeration: enumerationCases,
+  sweeping: sweepingCases,
+  races: [...raceCases, ...historyCases],
+} satisfies Record<string, readonly Case[]>
+
+export type Theme = keyof typeof themes
+
+const cases = Object.entries(themes).flatMap(([theme, list]: [string, readonly Case[]]) =>
+  list.map(each => ({ ...each, theme: theme as Theme })),
+)
 
 /**
  * The contract of `Store` as cases for any test runner. Each builds its own world, so they may run one by one or all at
@@ -74,7 +81,11 @@ export function conformanceCases(options: ConformanceOptions): ConformanceCase[]
   const { create, capabilities, seed, timeout = 30_000 } = checked(options)
   return cases
     .filter(({ needs }) => needs === undefined || capabilities.includes(needs))
-    .map(({ title, run }) => ({ title, run: () => World.with({ create, capabilities, seed, timeout }, run) }))
+    .map(({ title, theme, run }) => ({
+      title,
+      theme,
+      run: () => World.with({ create, capabilities, seed, timeout }, run),
+    }))
 }
 
 function checked(options: ConformanceOptions): ConformanceOptions {

@@ -14,7 +14,6 @@ function create(world: string): Store {
 for (const { title, run } of behaviourCases({ create, shared: true })) {
   // One by one: cases about expiry count on a process that is not busy with all the others.
   test.serial(title, async t => {
-    await run()
-    t.pass()
+    await t.notThrowsAsync(run())
   })
 }

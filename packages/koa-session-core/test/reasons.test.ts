@@ -166,24 +166,21 @@ test('nothing of keys, data, subjects and versions is said, however a driver say
 })
 
 test('no twelve characters of the data are said, whatever else a message holds', t => {
-  fc.assert(
-    fc.property(
-      fc.string({ minLength: 12, maxLength: 80 }),
-      fc.nat(),
-      fc.string({ maxLength: 60 }),
-      fc.string({ maxLength: 60 }),
-      (data, start, before, after) => {
-        const from = start % (data.length - 11)
-        const reason = reasonOf(new Error(before + data.slice(from) + after), data)
-        for (let n = 0; n + 12 <= data.length; n++) {
-          const part = data.slice(n, n + 12)
-          if (reason.includes(part)) throw new Error(`${JSON.stringify(part)} is in ${reason}`)
-        }
-      },
-    ),
-    { numRuns: 2_000 },
+  const property = fc.property(
+    fc.string({ minLength: 12, maxLength: 80 }),
+    fc.nat(),
+    fc.string({ maxLength: 60 }),
+    fc.string({ maxLength: 60 }),
+    (data, start, before, after) => {
+      const from = start % (data.length - 11)
+      const reason = reasonOf(new Error(before + data.slice(from) + after), data)
+      for (let n = 0; n + 12 <= data.length; n++) {
+        const part = data.slice(n, n + 12)
+        if (reason.includes(part)) throw new Error(`${JSON.stringify(part)} is in ${reason}`)
+      }
+    },
   )
-  t.pass()
+  t.notThrows(() => fc.assert(property, { numRuns: 2_000 }))
 })
 
 test('passwords in URLs are not said, and of a long message no more than 400 characters', async t => {

@@ -12,7 +12,6 @@ const create = (world: string) => fileStore({ directory: join(root, world) })
 
 for (const { title, run } of conformanceCases({ create, capabilities: ['sweep', 'keys', 'shared'] })) {
   test(title, async t => {
-    await run()
-    t.pass()
+    await t.notThrowsAsync(run())
   })
 }

@@ -1,8 +1,9 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { repeatedCases } from '@koa-session/store-tests'
 import test from 'ava'
-import { conformanceCases, raceOfProcesses } from 'koa-session-core/testkit'
+import { raceOfProcesses } from 'koa-session-core/testkit'
 import { fileStore } from 'koa-session-store-file'
 import { remoteStore, type StoreProcess, startStoreProcess } from './store-process.js'
 
@@ -26,10 +27,9 @@ const create = (world: string) => {
   return remoteStore(there, join(root, world))
 }
 
-for (const { title, run } of conformanceCases({ create, capabilities: ['sweep', 'keys', 'shared'] })) {
+for (const { title, run } of repeatedCases({ create, capabilities: ['sweep', 'keys', 'shared'] })) {
   test(`with every store in another process: ${title}`, async t => {
-    await run()
-    t.pass()
+    await t.notThrowsAsync(run())
   })
 }
 

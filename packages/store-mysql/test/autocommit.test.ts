@@ -1,7 +1,6 @@
-import { newKey, newRecord, newWorld, whenAvailable } from '@koa-session/store-tests'
+import { newKey, newRecord, newWorld, repeatedCases, whenAvailable } from '@koa-session/store-tests'
 import { startServer } from '@koa-session/test-servers'
 import anyTest, { type ExecutionContext } from 'ava'
-import { conformanceCases } from 'koa-session-core/testkit'
 import { mysqlStore } from 'koa-session-store-mysql'
 import { createPool as createCallbackPool } from 'mysql2'
 import { createPool, type PoolOptions, type RowDataPacket } from 'mysql2/promise'
@@ -19,10 +18,9 @@ anyTest.after.always(async () => {
 
 const create = (world: string) => mysqlStore({ pool: shared, table: world })
 
-for (const { title, run } of conformanceCases({ create, capabilities: ['sweep', 'keys', 'shared'] })) {
+for (const { title, run } of repeatedCases({ create, capabilities: ['sweep', 'keys', 'shared'] })) {
   test(`on a server with autocommit=0: ${title}`, async t => {
-    await run()
-    t.pass()
+    await t.notThrowsAsync(run())
   })
 }
 

@@ -12,8 +12,7 @@ const readme = new URL('../README.md', import.meta.url)
 
 for (const { title, run } of firewallCases({ open, server: { url, host, port } })) {
   test(title, async t => {
-    await run()
-    t.pass()
+    await t.notThrowsAsync(run())
   })
 }
 
@@ -34,7 +33,6 @@ function openOnOwn(url: string, world: string) {
 
 for (const { title, run } of firewallCases({ open: openOnOwn, server: { url, host, port } })) {
   test(`with the settings of the README: ${title}`, async t => {
-    await run()
-    t.pass()
+    await t.notThrowsAsync(run())
   })
 }

@@ -9,7 +9,6 @@ process.env.MYSQL_URL = server?.url
 for (const { title, run } of planCases({ create })) {
   const declare = server ? test.serial : test.serial.skip
   declare(title, async t => {
-    await run()
-    t.pass()
+    await t.notThrowsAsync(run())
   })
 }

@@ -1,15 +1,15 @@
 import { randomBytes } from 'node:crypto'
-import { whenAvailable } from '@koa-session/store-tests'
+import { isFull } from '@koa-session/behaviour/full'
+import { repeatedCases, whenAvailable } from '@koa-session/store-tests'
 import { startServer } from '@koa-session/test-servers'
 import anyTest from 'ava'
 import { isSessionError } from 'koa-session-core'
-import { conformanceCases } from 'koa-session-core/testkit'
 import { mysqlStore } from 'koa-session-store-mysql'
 import { createPool } from 'mysql2'
 import { createPool as createPromisePool, type RowDataPacket } from 'mysql2/promise'
 
 /** How long writers run against a sweeper, in seconds. */
-const seconds = Number(process.env.SOAK_SECONDS ?? 10)
+const seconds = Number(process.env.SOAK_SECONDS ?? (isFull ? 10 : 2))
 
 // Not strict, of another time zone, and with little room for packets. A MariaDB of today isolates snapshots anyway.
 const args = [
@@ -39,10 +39,9 @@ async function status(name: string): Promise<number> {
 
 const create = (world: string) => mysqlStore({ pool, table: world })
 
-for (const { title, run } of conformanceCases({ create, capabilities: ['sweep', 'keys', 'shared'] })) {
+for (const { title, run } of repeatedCases({ create, capabilities: ['sweep', 'keys', 'shared'] })) {
   test(`on a server that is not strict and eight hours ahead: ${title}`, async t => {
-    await run()
-    t.pass()
+    await t.notThrowsAsync(run())
   })
 }
 
@@ -116,8 +115,8 @@ serially(`eight writers against sweepers for ${seconds} seconds see no error`, a
   }
 
   const deadlocks = await status('Innodb_deadlocks')
-  await Promise.all([...stores, ...stores].map(write).concat(stores.slice(0, 2).map(sweep)))
-  t.pass()
+  const working = [...stores, ...stores].map(write).concat(stores.slice(0, 2).map(sweep))
+  await t.notThrowsAsync(Promise.all(working))
   t.log(`${won} writes, ${swept} swept, ${(await status('Innodb_deadlocks')) - deadlocks} deadlocks settled inside`)
   await Promise.all(stores.map(store => store.close()))
 })

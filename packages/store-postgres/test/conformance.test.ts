@@ -13,7 +13,6 @@ const create = (world: string) => postgresStore({ pool, table: world })
 for (const { title, run } of conformanceCases({ create, capabilities: ['sweep', 'keys', 'shared'] })) {
   const declare = server ? test : test.skip
   declare(title, async t => {
-    await run()
-    t.pass()
+    await t.notThrowsAsync(run())
   })
 }

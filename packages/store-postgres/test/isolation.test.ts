@@ -1,6 +1,6 @@
+import { repeatedCases } from '@koa-session/store-tests'
 import { sharedServer } from '@koa-session/test-servers'
 import test from 'ava'
-import { conformanceCases } from 'koa-session-core/testkit'
 import { postgresStore } from 'koa-session-store-postgres'
 import pg from 'pg'
 
@@ -11,10 +11,9 @@ test.after.always(() => pool.end())
 
 const create = (world: string) => postgresStore({ pool, table: world })
 
-for (const { title, run } of conformanceCases({ create, capabilities: ['sweep', 'keys', 'shared'] })) {
+for (const { title, run } of repeatedCases({ create, capabilities: ['sweep', 'keys', 'shared'] })) {
   const declare = server ? test : test.skip
   declare(`where transactions are serializable by default: ${title}`, async t => {
-    await run()
-    t.pass()
+    await t.notThrowsAsync(run())
   })
 }

@@ -1,7 +1,6 @@
-import { whenAvailable } from '@koa-session/store-tests'
+import { repeatedCases, whenAvailable } from '@koa-session/store-tests'
 import { sharedServer, startPgbouncer } from '@koa-session/test-servers'
 import test from 'ava'
-import { conformanceCases } from 'koa-session-core/testkit'
 import { postgresStore } from 'koa-session-store-postgres'
 import pg from 'pg'
 
@@ -16,10 +15,9 @@ test.after.always(async () => {
 
 const create = (world: string) => postgresStore({ pool, table: world })
 
-for (const { title, run } of conformanceCases({ create, capabilities: ['sweep', 'keys', 'shared'] })) {
+for (const { title, run } of repeatedCases({ create, capabilities: ['sweep', 'keys', 'shared'] })) {
   const declare = pooler ? test : test.skip
   declare(`behind a transaction pooler: ${title}`, async t => {
-    await run()
-    t.pass()
+    await t.notThrowsAsync(run())
   })
 }

@@ -1,8 +1,7 @@
-import { newKey, newRecord, newWorld, whenAvailable, writeLoad } from '@koa-session/store-tests'
+import { newKey, newRecord, newWorld, repeatedCases, whenAvailable, writeLoad } from '@koa-session/store-tests'
 import { startRedisCluster } from '@koa-session/test-servers'
 import anyTest from 'ava'
 import { Cluster, Redis } from 'ioredis'
-import { conformanceCases } from 'koa-session-core/testkit'
 import { redisStore } from 'koa-session-store-redis'
 
 const cluster = await whenAvailable(() => startRedisCluster())
@@ -56,9 +55,8 @@ first('a failover under load loses no write that a surviving master acknowledged
   }
 })
 
-for (const { title, run } of conformanceCases({ create, capabilities: ['keys', 'shared'] })) {
+for (const { title, run } of repeatedCases({ create, capabilities: ['keys', 'shared'] })) {
   test(`on a Cluster after a failover: ${title}`, async t => {
-    await run()
-    t.pass()
+    await t.notThrowsAsync(run())
   })
 }

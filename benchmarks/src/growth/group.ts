@@ -1,0 +1,46 @@
+import { Child } from '../harness/child.js'
+import { environmentOf, placeOf } from '../harness/servers.js'
+import { table } from '../harness/table.js'
+import { storages } from '../http/contenders.js'
+
+const sizes = (process.env.SIZES ?? '1000,100000,1000000').split(',').map(Number)
+
+/** Files, the store in memory by its `maxSessions`, and what stands in for MongoDB are not for more. */
+const most: Partial<Record<string, number>> = { memory: 100_000, file: 100_000, mongo: 100_000 }
+
+interface Costs {
+  readonly read: number
+  readonly write: number
+  readonly list: number
+  readonly sweep?: number
+}
+
+/** What calls of a store take with more and more sessions in it. */
+export async function growth(): Promise<string> {
+  const rows: string[][] = []
+  for (const storage of storages) {
+    const place = await placeOf(storage)
+    if (place === undefined) continue
+    const child = new Child(new URL('worker.js', import.meta.url), [storage], { env: environmentOf(place) })
+    await child.answer()
+    const costs = new Map<number, Costs>()
+    for (const size of sizes) if (size <= (most[storage] ?? Infinity)) costs.set(size, await child.ask<Costs>(size))
+    await child.end()
+    for (const kind of ['read', 'write', 'list', 'sweep'] as const) {
+      const own = sizes.map(size => costs.get(size)?.[kind])
+      const [least] = own
+      const last = own.findLast(cost => cost !== undefined)
+      if (least === undefined || last === undefined) continue
+      const figures = own.map(cost => cost?.toFixed(0) ?? '')
+      rows.push([`${storage} ${kind}`, ...figures, (last / least).toFixed(2)])
+    }
+  }
+  const counts = sizes.map(size => size.toLocaleString('en'))
+  return [
+    'Microseconds per call with so many sessions in the store, the session store alone: read and write of one session, 16 at once;',
+    'list of a subject that has ten, one at a time; a sweep of 500 expired ones, per session swept. Redis expires sessions by itself. Growth: the last figure by the',
+    'first one.',
+    '',
+    table(['', ...counts, 'growth'], rows),
+  ].join('\n')
+}
