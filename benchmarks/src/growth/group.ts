@@ -37,9 +37,9 @@ export async function growth(): Promise<string> {
   }
   const counts = sizes.map(size => size.toLocaleString('en'))
   return [
-    'Microseconds per call with so many sessions in the store, the session store alone: read and write of one session, 16 at once;',
-    'list of a subject that has ten, one at a time; a sweep of 500 expired ones, per session swept. Redis expires sessions by itself. Growth: the last figure by the',
-    'first one.',
+    'Microseconds per call of the store alone, with so many sessions in it: read and write of one session, 16 at once; list of a',
+    'subject that has ten, one at a time; a sweep of 500 expired ones, per session swept. Redis expires sessions by itself.',
+    'Growth: the last figure divided by the first one.',
     '',
     table(['', ...counts, 'growth'], rows),
   ].join('\n')
