@@ -5,7 +5,7 @@ export function hasCode(error: unknown, ...codes: string[]): boolean {
   return codes.includes((error as NodeJS.ErrnoException).code ?? '')
 }
 
-/** Whether `work` was done. One of `codes` means that it was not; any other error is thrown. */
+/** Whether `work` succeeded. `false` on an error with one of `codes`; any other error is thrown. */
 export async function succeeds(work: Promise<unknown>, ...codes: string[]): Promise<boolean> {
   try {
     await work
@@ -16,7 +16,7 @@ export async function succeeds(work: Promise<unknown>, ...codes: string[]): Prom
   }
 }
 
-/** Make the entries of a directory durable. One that is gone needs nothing. */
+/** Make the entries of a directory durable. A missing directory needs nothing. */
 export async function sync(directory: string): Promise<void> {
   let handle: Awaited<ReturnType<typeof open>>
   try {
@@ -32,23 +32,23 @@ export async function sync(directory: string): Promise<void> {
   }
 }
 
-/** Make `path` and the directories above it, as far as they are missing, and make that durable down from `root`. */
+/** Create `path` and its missing parents, and make them durable below `root`. */
 export async function makeDirectory(path: string, root: string): Promise<void> {
   const made = await mkdir(path, { recursive: true, mode: 0o700 })
   const top = dirname(made !== undefined && made.length < root.length ? made : root)
   for (let parent = dirname(path); parent !== top; parent = dirname(parent)) await sync(parent)
-  // The one that was there before is not ours, and may be closed to us.
+  // An existing directory is not ours, and we may lack the rights to it.
   if (made !== undefined && made.length <= root.length) await sync(top).catch(() => {})
 }
 
-/** Remove a file nobody refers to. What cannot be removed now is left to the next sweep. */
+/** Remove an unreferenced file. If that fails, the next sweep removes it. */
 export async function discard(path: string): Promise<void> {
   await unlink(path).catch(() => {})
 }
 
 const skipped = new Set<string>()
 
-/** Report a file that is not what its name says, once per process and file. */
+/** Warn of a file whose content does not match its name, once per process and file. */
 export function reportSkipped(path: string, reason: string): void {
   if (skipped.has(path)) return
   skipped.add(path)

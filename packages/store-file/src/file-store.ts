@@ -10,7 +10,7 @@ import { Turns, untilAborted } from './turns.js'
 
 export interface FileStoreOptions {
   /**
-   * Where sessions are kept, relative to the working directory at construction. Made when first needed.
+   * Directory of the sessions, relative to the working directory at construction. The first write creates it.
    * @default 'sessions'
    */
   readonly directory?: string
@@ -52,14 +52,14 @@ export function fileStore(options: FileStoreOptions = {}): SweepableStore & Enum
           const { tag } = await cell.list()
           if (!tag || (await cell.end(tag))) break
         }
-        // Also when there was nothing: another process may have removed it a moment ago.
+        // Flush even if nothing was there: another process may have removed it a moment ago.
         await cell.settle()
       })
     },
 
     async sweep(call) {
       let swept = 0
-      // Not always from the first on: a sweep that is aborted half way must not leave the same shards out each time.
+      // Start at a random shard, so that aborted sweeps do not always skip the same ones.
       const first = Math.floor(Math.random() * shardNames.length)
       for (const shard of [...shardNames.slice(first), ...shardNames.slice(0, first)]) {
         call?.signal?.throwIfAborted()
@@ -117,7 +117,7 @@ async function write(
       await cell.settle()
       return true
     }
-    // Ends the session without a new file, for which there may be no room.
+    // Destroy the session without a new file, because the disk may be full.
     if (record.expiresAt <= Date.now() && (expected !== null || !live)) {
       if (expected === null) return true
       if (live?.version !== expected) return false

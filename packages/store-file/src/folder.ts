@@ -17,9 +17,9 @@ export interface Listing {
   readonly blocked?: boolean
 }
 
-/** What the folder of `key` holds. */
+/** Read the folder of `key`. */
 export async function listFolder(folder: string, key: string): Promise<Listing> {
-  // A listing is not promised to be atomic: what looks strange is looked at again.
+  // Listings need not be atomic, so list again if the result looks inconsistent.
   for (let look = 1; ; ) {
     const names = await namesIn(folder)
     if (names === undefined) return { tag: undefined }
@@ -36,7 +36,7 @@ export async function listFolder(folder: string, key: string): Promise<Listing> 
   }
 }
 
-/** Put a complete new folder with this tag in place. `false`: another one is there. */
+/** Put a complete new folder with this tag in place. `false`: another folder exists. */
 export async function publishFolder(folder: string, tag: Tag): Promise<boolean> {
   const temporary = join(dirname(folder), `new.${tag.attempt}`)
   try {
@@ -57,11 +57,11 @@ export async function publishFolder(folder: string, tag: Tag): Promise<boolean> 
   }
 }
 
-/** Replace the tag by another. `false`: it is not there any more. */
+/** Replace the tag by another. `false`: the tag is gone. */
 export const moveTag = (folder: string, from: Tag, to: Tag): Promise<boolean> =>
   succeeds(rename(join(folder, from.name), join(folder, to.name)), 'ENOENT')
 
-/** Remove the tag. `false`: it is not there any more. */
+/** Remove the tag. `false`: the tag is gone. */
 export const removeTag = (folder: string, tag: Tag): Promise<boolean> =>
   succeeds(unlink(join(folder, tag.name)), 'ENOENT')
 

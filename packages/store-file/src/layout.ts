@@ -29,7 +29,7 @@ export const shardNames: readonly string[] = Array.from({ length: 256 }, (_, i) 
 
 export const shardOf = (directory: string, key: string): string => join(directory, key.slice(0, 2))
 
-/** Where the session under `key` is. Anything but a key is refused: it could lead out of the directory. */
+/** The paths of the session under `key`. Rejects anything but a key, which could lead out of the directory. */
 export function folderOf(directory: string, key: string): string {
   if (!folderName.test(key)) throw new TypeError('A session key must be 64 lower-case hex characters')
   return join(shardOf(directory, key), key)
@@ -38,7 +38,7 @@ export function folderOf(directory: string, key: string): string {
 export const recordFileOf = (directory: string, key: string, tag: Tag): string =>
   join(shardOf(directory, key), `${key}.${tag.attempt}.${tag.previous}`)
 
-/** What is in a shard, a few entries at a time, so that a million sessions neither fill memory nor hold up the process. */
+/** The entries of a shard, a few at a time, so that a million sessions neither fill memory nor block the event loop. */
 export async function* entriesIn(shard: string, call?: StoreCall): AsyncGenerator<Entry[]> {
   let entries: Entry[] = []
   try {
@@ -56,7 +56,7 @@ export async function* entriesIn(shard: string, call?: StoreCall): AsyncGenerato
   yield entries
 }
 
-/** Foreign names are none of our business. */
+/** `undefined` for foreign names. */
 function entryOf(shard: string, name: string, isDirectory: boolean): Entry | undefined {
   const path = join(shard, name)
   if (folderName.test(name)) return { path, isDirectory, key: name }

@@ -25,7 +25,7 @@ export class SessionCell {
     return listFolder(this.#folder, this.#key)
   }
 
-  /** What the tag refers to. `undefined`: damaged, which is reported. `'changed'`: the tag has been replaced meanwhile. */
+  /** The data that the tag refers to. `undefined`: damaged, with a warning. `'changed'`: the tag was replaced meanwhile. */
   async load(tag: Tag): Promise<SessionRecord | 'changed' | undefined> {
     const { version, expiresAt, seenAt, subject } = tag
     const path = this.#recordFile(tag)
@@ -36,7 +36,7 @@ export class SessionCell {
     return undefined
   }
 
-  /** Put a blank tag where no tag is. `undefined`: somebody else did. */
+  /** Put a blank tag in place if there is none. `undefined`: another caller was faster. */
   async open(): Promise<Tag | undefined> {
     if (!preparedShards.has(this.#shard)) await makeDirectory(this.#shard, this.#directory)
     preparedShards.add(this.#shard)
@@ -46,7 +46,7 @@ export class SessionCell {
     return undefined
   }
 
-  /** Replace the tag by the record's, which refers to data that are already on the disk. */
+  /** Replace the tag by the record's. Its data must already be on the disk. */
   async replace(tag: Tag, record: SessionRecord, signal?: AbortSignal): Promise<boolean> {
     const next = makeTag(this.#key, { ...record, attempt: newAttempt(), previous: tag.attempt })
     const path = this.#recordFile(next)
@@ -83,7 +83,7 @@ export class SessionCell {
     return true
   }
 
-  /** Make the present state durable, whoever made it. */
+  /** Make the present state durable, even if another caller wrote it. */
   async settle(): Promise<void> {
     await sync(this.#folder)
     await sync(this.#shard)
@@ -93,7 +93,7 @@ export class SessionCell {
     return recordFileOf(this.#directory, this.#key, tag)
   }
 
-  /** After an error: leave nothing behind. The rename may have worked all the same, then its file must stay. */
+  /** Clean up after an error. The rename may have worked all the same; then its file must stay. */
   async #undo(tag: Tag, next: Tag): Promise<void> {
     if (tag.version === '') await this.end(tag)
     const now = await this.list()

@@ -5,7 +5,7 @@ import { type Entry, entriesIn } from './layout.js'
 import { SessionCell } from './session-cell.js'
 import { isSweepable } from './tag.js'
 
-/** Remove what is expired in one shard, and what dead processes left there. Resolves to how many sessions went. */
+/** Remove expired sessions and the leftovers of dead processes in one shard. Resolves to the number of sessions. */
 export async function sweepShard(directory: string, shard: string, call?: StoreCall): Promise<number> {
   let swept = 0
   const known = new Set<string>()
@@ -13,7 +13,7 @@ export async function sweepShard(directory: string, shard: string, call?: StoreC
 
   const visit = async (entry: Entry): Promise<void> => {
     if (entry.attempt !== undefined) recordFiles.push(entry)
-    // A living process whose unfinished folder is taken away makes another one.
+    // If the folder belongs to a live process, that process makes another one.
     else if (entry.key === undefined) await rm(entry.path, { recursive: true, force: true })
     else if (!entry.isDirectory) reportSkipped(entry.path, 'not a directory')
     else {

@@ -52,7 +52,7 @@ export function parseTag(key: string, name: string): Tag | undefined {
   }
 }
 
-/** How long after its expiry a session stays, in milliseconds: one fast clock must not sign everybody out. */
+/** A session is deleted this many milliseconds after its expiry, so that one fast clock signs nobody out. */
 const sweepDelay = 3_600_000
 
 /** By the clock of this process. */

@@ -1,7 +1,7 @@
 /**
- * Runs work on the same key one after the other within this process. Other processes are handled by the file system;
- * this only spares the disk races that are known to be lost. A caller whose signal aborts is let go at once; work that
- * had not begun is then never begun.
+ * Runs work on the same key one after the other within this process. The file system handles other processes; this only
+ * saves the disk races that are known to be lost. A caller whose signal aborts rejects at once, and work that has not begun
+ * then never begins.
  */
 export class Turns {
   readonly #last = new Map<string, Promise<unknown>>()

@@ -5,19 +5,19 @@ import type { MongoCollection, Work } from './collection.js'
 import { reconnecting } from './reconnecting.js'
 import { serverError } from './server-error.js'
 
-/** How long a client that nobody uses stays connected, in milliseconds. */
+/** How long an unused client stays connected, in milliseconds. */
 const idleTime = 5_000
 
 const defaults = {
   connectTimeoutMS: 2_000,
-  // Less than storeTimeout, so that the reason is known by then.
+  // Less than storeTimeout, so that the driver reports its reason first.
   serverSelectionTimeoutMS: 3_000,
   waitQueueTimeoutMS: 3_000,
   // How long a call waits when the server has come back just after the driver had looked.
   minHeartbeatFrequencyMS: 100,
   // Less than firewalls allow: a busy client may have idle connections.
   maxIdleTimeMS: 10_000,
-  // Also for calls without a signal: a server that takes commands and never answers would hold them for good.
+  // Bounds calls without a signal, which a server that never answers would hold for ever.
   socketTimeoutMS: 10_000,
   // Otherwise drivers up to 7.0 at least take many seconds to find that a silent server is back.
   serverMonitoringMode: 'poll',
@@ -25,7 +25,7 @@ const defaults = {
 
 const ignore = () => {}
 
-/** A client, and what is known of its connections. */
+/** A client and the state of its connections. */
 interface Connected {
   readonly client: MongoClient
   running: number
@@ -34,8 +34,8 @@ interface Connected {
 }
 
 /**
- * A collection of a client that connects when it is first used, fails soon while the server is away, and comes back by
- * itself. Its connections would keep a process alive that has nothing else to do, so it ends them when it is idle.
+ * A collection of a client that connects when it is first used, fails soon while the server is away, and reconnects by
+ * itself. Open connections would keep an otherwise idle process alive, so it ends them when it is idle.
  */
 export class OwnClient {
   readonly #url: string
@@ -51,8 +51,8 @@ export class OwnClient {
   }
 
   /**
-   * `work` must be good for doing twice: it begins anew on another client when a firewall has forgotten the connections of
-   * the first, of which the driver would try one after the other.
+   * Runs `work`, which must be safe to run twice: if a firewall has forgotten the connections of the client, `work` starts
+   * again on a new client, because the driver would try the dead connections one after the other.
    */
   async use<T>(signal: AbortSignal | undefined, work: Work<T>): Promise<T> {
     for (;;) {
@@ -70,7 +70,7 @@ export class OwnClient {
         connected.answeredAt = elapsed()
         return result
       } catch (error) {
-        // A server that answers others is not away but busy.
+        // A server that answers other calls is busy, not away.
         const { answeredAt = Number.NEGATIVE_INFINITY } = connected
         if (answeredAt >= askedAt && Object(error).name === 'MongoWaitQueueTimeoutError') continue
         if (!(error instanceof NoAnswerError)) throw error
@@ -103,7 +103,7 @@ export class OwnClient {
   }
 
   #open(): MongoClient {
-    // The driver would prefer these to what the URL says.
+    // The driver would prefer these to the settings in the URL.
     const own = Object.entries(defaults).filter(([name]) => !new RegExp(`[?&]${name}=`, 'i').test(this.#url))
     const client = new MongoClient(this.#url, Object.fromEntries(own))
     client.on('error', ignore)

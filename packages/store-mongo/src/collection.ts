@@ -1,4 +1,4 @@
-/** What the store needs of a collection: the driver's `Collection` has it. */
+/** The part of the driver's `Collection` that the store needs. */
 export interface MongoCollection {
   findOne(filter: object, options: object): Promise<object | null>
   find(filter: object, options: object): { toArray(): Promise<object[]> }
@@ -11,5 +11,5 @@ export interface MongoCollection {
   indexes?(options: object): Promise<object[]>
 }
 
-/** What a store does with its collection. The signal ends it, and its connection with it. */
+/** An operation on the collection. The signal ends it and closes its connection. */
 export type Work<T> = (collection: MongoCollection, signal: AbortSignal | undefined) => Promise<T>

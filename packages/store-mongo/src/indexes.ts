@@ -1,22 +1,22 @@
 import type { MongoCollection } from './collection.js'
 import { reading, writing } from './operation.js'
 
-/** How long after its expiry a session stays, in milliseconds: one fast clock must not sign everybody out. */
+/** A session is deleted this many milliseconds after its expiry, so that one fast clock signs nobody out. */
 export const sweepDelay = 3_600_000
 
 /**
- * The server is on its way down or up, lost its primary, or is too busy: it would say otherwise later. Its other errors are
- * refusals; servers that speak the protocol without being MongoDB have codes of their own for them.
+ * Temporary errors: the server is starting or stopping, has lost its primary, or is too busy. All other errors are refusals;
+ * servers that only speak MongoDB's protocol use their own codes for them.
  */
 const passing: readonly unknown[] = [
   ...[6, 7, 18, 24, 46, 50, 64, 89, 91, 112, 117, 133, 189, 262, 9_001],
   ...[10_107, 11_600, 11_601, 11_602, 13_388, 13_435, 13_436, 16_500, 50_915],
 ]
 
-/** The index is there with other options, or under another name. */
+/** The index exists with other options or under another name. */
 const existing: readonly unknown[] = [85, 86]
 
-/** Makes the indexes that are not there. Any number of processes may do so at once. */
+/** Creates missing indexes. Any number of processes may do so at once. */
 export async function createIndexes(collection: MongoCollection, signal: AbortSignal | undefined): Promise<void> {
   await createIndex({ expires: 1 }, { expireAfterSeconds: sweepDelay / 1_000 })
   await createIndex({ subject: 1, _id: 1 }, {})
@@ -25,10 +25,10 @@ export async function createIndexes(collection: MongoCollection, signal: AbortSi
     try {
       await collection.createIndex(fields, { ...ofIndex, ...writing(signal) })
     } catch (error) {
-      // Without an answer, or with one that will change: the next write tries again.
+      // No answer, or a temporary one: the next write retries.
       const { code } = error as { readonly code?: unknown }
       if (typeof code !== 'number' || passing.includes(code)) throw error
-      // Indexes make the store fast and small; whoever keeps them from it has their reasons.
+      // The store works without its indexes, only slower, so a refusal is a warning.
       if (!existing.includes(code)) {
         warnOnce(
           `${code === 13 ? 'no right to create' : `the server refuses (error ${code})`} the index on ` +
@@ -36,12 +36,12 @@ export async function createIndexes(collection: MongoCollection, signal: AbortSi
         )
       }
     }
-    // Some servers keep an index with other options without a word.
+    // Some servers silently keep an existing index with other options.
     if ('expires' in fields) await warnOfHaste(collection, signal)
   }
 }
 
-/** An index on `expires` that somebody else made may delete sessions that live by the clocks of the app. */
+/** A foreign index on `expires` may delete sessions that are still live by the app's clocks. */
 async function warnOfHaste(collection: MongoCollection, signal: AbortSignal | undefined): Promise<void> {
   const indexes = (await collection.indexes?.(reading(signal)).catch(() => undefined)) ?? []
   for (const { key, expireAfterSeconds } of indexes as { key?: object; expireAfterSeconds?: number }[]) {

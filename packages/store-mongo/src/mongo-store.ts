@@ -10,7 +10,7 @@ import { reconnecting } from './reconnecting.js'
 import { clientOf, serverError } from './server-error.js'
 import { write } from './write.js'
 
-/** Documents that are deleted, or listed, together. */
+/** Number of documents that are deleted or listed together. */
 const batch = 500
 
 /** Sessions in a collection of MongoDB. */
@@ -31,7 +31,7 @@ export function mongoStore(options: MongoStoreOptions): SweepableStore & Enumera
         await indexing
         isIndexed = true
       } catch (error) {
-        // What ended another call's attempt, such as its signal, is not this one's error.
+        // An error of another call's attempt, such as its abort, must not fail this call.
         if (isMine) throw error
       }
     }
@@ -87,8 +87,7 @@ export function mongoStore(options: MongoStoreOptions): SweepableStore & Enumera
     },
 
     async *keys({ signal, subject } = {}) {
-      // Page by page in the order of keys, each a query of its own: no cursor is left behind, and what is written
-      // meanwhile stays where it is.
+      // One query per page, in the order of keys: it leaves no cursor behind, and a write meanwhile moves no document.
       const page = { projection: { _id: 1 }, sort: { _id: 1 }, limit: batch }
       for (let last = ''; ; ) {
         const ofSubject = subject === undefined ? ours : { ...ours, subject }

@@ -1,6 +1,6 @@
 /*
- * What every operation is called with, whatever the collection was opened with: what a replica reads may be old, and
- * what no journal holds may be lost. With a signal the driver gives up its connection rather than wait.
+ * Options of every operation, whatever the settings of the collection: a replica may return old data, and a write without the
+ * journal may be lost. With a signal the driver closes its connection instead of waiting.
  */
 
 const plainNumbers = { raw: false, promoteValues: true }

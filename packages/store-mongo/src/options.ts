@@ -10,7 +10,7 @@ export type MongoStoreOptions =
       readonly database?: never
     }
   | {
-      /** Where the store connects by itself when it is first used: `mongodb://` or `mongodb+srv://`. */
+      /** The server that the store connects to at its first call: `mongodb://` or `mongodb+srv://`. */
       readonly url: string
       /**
        * Name of the database.
@@ -72,7 +72,7 @@ const isDatabase = (name: unknown): boolean => typeof name === 'string' && /^[^/
 const isCollection = (collection: unknown): boolean =>
   typeof collection === 'object' && typeof Object(collection).findOne === 'function'
 
-/** What people give for a collection. */
+/** A hint for values that people pass by mistake as a collection. */
 function instead(collection: unknown): string {
   if (typeof collection === 'string') return 'its name goes beside url'
   const { db, collection: ofDatabase, findOne } = Object(collection)

@@ -1,13 +1,13 @@
 import type { MongoCollection, Work } from './collection.js'
 
-/** What the driver's client has beside its documented members: none once it was closed. */
+/** Undocumented members of the driver's client, absent once it is closed. */
 interface Client {
   readonly topology?: unknown
   connect?(): Promise<unknown>
 }
 
 /**
- * Runs `work`, which must be good for doing twice. A client that found no server at its first attempt refuses every later
+ * Runs `work`, which must be safe to run twice. A client that found no server at its first attempt refuses every later
  * command until somebody connects it. One that the app has closed stays closed.
  */
 export async function reconnecting<T>(

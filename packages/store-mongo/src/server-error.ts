@@ -1,13 +1,13 @@
 import { types } from 'node:util'
 
-/** Where the driver keeps what its monitors found out. Nothing of it is promised. */
+/** Undocumented place where the driver keeps the results of its monitors. */
 interface Client {
   readonly topology?: {
     readonly description?: { readonly servers?: ReadonlyMap<string, { readonly error?: unknown }> }
   }
 }
 
-/** Why the driver finds no server. It tries for 30 s by default, and says it after that. */
+/** Why the driver finds no server. By default the driver reports the reason only after 30 s. */
 export function serverError(client: unknown): unknown {
   const servers = (client as Client | undefined)?.topology?.description?.servers
   return types.isMap(servers) ? [...servers.values()].find(({ error }) => error)?.error : undefined

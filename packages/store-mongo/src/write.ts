@@ -3,7 +3,7 @@ import type { MongoCollection } from './collection.js'
 import { type SessionDocument, toDocument } from './document.js'
 import { reading, writing } from './operation.js'
 
-/** Replaces the session of version `expected`, or creates one where none lives. `false`: it is not as expected. */
+/** Replaces the session of version `expected`, or creates one if `expected` is `null`. `false`: another version is stored. */
 export async function write(
   collection: MongoCollection,
   key: string,
@@ -18,7 +18,7 @@ export async function write(
         ? await end(collection, key, expected, now, signal)
         : await put(collection, key, record, expected, now, signal)
     if (isDone) return true
-    // It may be this very write, sent before. And what stood in its way may be gone by now.
+    // The stored version may be this write, sent before. Or the conflicting document may be gone by now.
     const live = { _id: key, expiresAt: { $gt: Date.now() } }
     const found = await collection.findOne(live, { ...reading(signal), projection: { version: 1 } })
     const version = found === null ? null : (found as SessionDocument).version
@@ -49,7 +49,7 @@ async function put(
   return replaced.matchedCount === 1
 }
 
-/** Where none is to live there is nothing to end. */
+/** Destroys the session of version `expected`. If that is `null`, there is nothing to destroy. */
 async function end(
   collection: MongoCollection,
   key: string,

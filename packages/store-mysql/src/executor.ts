@@ -1,17 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { MysqlConnection, MysqlConnections, MysqlValue } from './pool.js'
 
-/** How often a statement is tried again that the server undid because of another transaction. */
+/** Retries of a statement that the server rolled back because of another transaction. */
 const maxRetries = 50
 
-/** Milliseconds by which the random pause before the next attempt may grow each time, ten times at most. */
+/** The random pause before a retry grows by at most this many milliseconds each time, ten times at most. */
 const pause = 5
 
 export class Executor {
   readonly #connections: MysqlConnections
   readonly #creation: string | undefined
 
-  /** `creation` makes the table, where it is missing. */
+  /** `creation` is the SQL that makes a missing table. */
   constructor(connections: MysqlConnections, creation: string | undefined) {
     this.#connections = connections
     this.#creation = creation
@@ -22,7 +22,7 @@ export class Executor {
     return this.#connections.use(signal, async connection => {
       let rows = (await this.#run(connection, sql, values)) as StatusRow[]
       if (rows[0] && Number(rows[0].autocommit) === 0) {
-        // It may have shown an old snapshot, in which the connection was before it came here.
+        // The connection may have been in an old snapshot before the pool gave it out.
         await execute(connection, 'COMMIT', [])
         rows = (await this.#run(connection, sql, values)) as StatusRow[]
         await execute(connection, 'COMMIT', [])
@@ -31,7 +31,7 @@ export class Executor {
     })
   }
 
-  /** How many rows a statement found to change, also where they already were so; none where the key is taken. */
+  /** The number of rows that a statement matched, even if they did not change. 0 if the key is taken. */
   change(signal: AbortSignal | undefined, sql: string, values: MysqlValue[]): Promise<number> {
     return this.#connections.use(signal, async connection => {
       const { affectedRows, serverStatus } = (await this.#run(connection, sql, values)) as Changed
@@ -46,9 +46,9 @@ export class Executor {
       try {
         return await execute(connection, sql, values)
       } catch (error) {
-        // With each of these codes nothing was done.
+        // A statement that fails with one of these codes has changed nothing.
         switch ((error as { errno?: unknown } | undefined)?.errno) {
-          // Duplicate key: the condition does not hold, which is no failure. The status is unknown, and so may be a lock.
+          // A duplicate key means that the condition does not hold, not a failure. The reply has no status, and a lock may remain.
           case 1062:
             return { affectedRows: 0, serverStatus: 0 } satisfies Changed
           // There is no such table.
@@ -75,7 +75,7 @@ export class Executor {
   }
 }
 
-/** Each of our statements names columns that a table of another program lacks, so it has done nothing there. */
+/** Every statement names columns that a table of another program lacks, so none has changed anything there. */
 function foreignTable(error: Error & { code?: string }): Error {
   const message = `the table has not the columns of a session (${error.message}): it belongs to another program; give another name by the option table`
   return Object.assign(new Error(message), { code: error.code })
@@ -91,14 +91,14 @@ interface Changed {
   readonly serverStatus?: number
 }
 
-/** Whether the server says that it commits by itself, and that no transaction is open. */
+/** Whether the server reports autocommit and no open transaction. */
 const isCommitted = (status = 2): boolean => (status & 3) === 2
 
-/** A pool may have its own ideas of what a row looks like; they do not matter here. */
+/** Overrides the pool's settings for rows and types. */
 const form = {
   rowsAsArray: false,
   nestTables: false,
-  // A function, because mysql2 takes anything else for none, and then the pool's.
+  // Must be a function: mysql2 ignores anything else and uses the pool's.
   typeCast: (_field: unknown, next: () => unknown) => next(),
 }
 

@@ -56,7 +56,7 @@ export function mysqlStore(options: MysqlStoreOptions): SweepableStore & Enumera
         if (stored?.version === version) return true
         if (stored || expected !== null) return false
         if (isEnd) return true
-        // What kept the key from being new has gone meanwhile.
+        // The row that held the key has gone meanwhile.
       }
     },
 
@@ -97,7 +97,7 @@ export function mysqlStore(options: MysqlStoreOptions): SweepableStore & Enumera
   })
 }
 
-/** A server that is not strict would cut what is too long, and say nothing. */
+/** A server that is not strict would silently truncate data that are too long. */
 function encoded(data: string): Buffer {
   const bytes = Buffer.from(data)
   if (bytes.length <= maxDataBytes) return bytes

@@ -4,12 +4,12 @@ import { checkTable } from './table.js'
 
 export type MysqlStoreOptions = {
   /**
-   * The table sessions are in, of at most 64 characters.
+   * Name of the table, at most 64 characters.
    * @default 'sessions'
    */
   readonly table?: string
   /**
-   * Whether the table is made when a call finds that it is missing.
+   * Whether to create the table when a call finds it missing.
    * @default true
    */
   readonly createTable?: boolean
@@ -20,7 +20,7 @@ export type MysqlStoreOptions = {
       readonly url?: never
     }
   | {
-      /** Where the store connects by itself when it is first used: `mysql://`. */
+      /** The server that the store connects to at its first call: `mysql://`. */
       readonly url: string
       readonly pool?: never
     }
@@ -61,7 +61,7 @@ function isPool(pool: MysqlPool): boolean {
 
 const isCluster = (pool: object): boolean => 'of' in pool && 'add' in pool
 
-/** What people give for a pool. */
+/** A hint for values that people pass by mistake as a pool. */
 function instead(pool: unknown): string {
   if (typeof pool === 'function') return 'make one: createPool(url)'
   const has = (member: string): boolean => member in Object(pool)

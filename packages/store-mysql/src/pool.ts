@@ -2,7 +2,7 @@ import { setTimeout } from 'node:timers'
 import { answerWithin, elapsed, IdleConnections } from 'koa-session-core/store'
 import { createPool, type Pool } from 'mysql2'
 
-/** What the store needs of a pool: the `Pool` of mysql2/promise has it, and that of mysql2 gives it. */
+/** The part of a pool that the store needs: `Pool` of mysql2/promise, or the result of `promise()` of mysql2's. */
 export type MysqlPool = MysqlPromisePool | MysqlCallbackPool
 
 export interface MysqlPromisePool {
@@ -13,7 +13,7 @@ export interface MysqlCallbackPool {
   promise(): MysqlPromisePool
 }
 
-/** What the store needs of a connection that a pool gives out. */
+/** The part of a pool's connection that the store needs. */
 export interface MysqlConnection {
   execute(statement: {
     sql: string
@@ -28,10 +28,10 @@ export interface MysqlConnection {
 
 export type MysqlValue = string | number | Buffer | null
 
-/** How long one call may use a connection of our own, in milliseconds: mysql2 bounds connecting only. */
+/** How long one call may use a connection of our own pool, in milliseconds. mysql2 itself bounds only connecting. */
 const callTimeout = 10_000
 
-/** How long a connection of our own may be idle, in milliseconds: less than firewalls and servers allow. */
+/** How long a connection of our own may stay idle, in milliseconds. Less than firewalls and servers allow. */
 const idleTime = 30_000
 
 /** How long a connection may take to say goodbye, in milliseconds. */
@@ -39,7 +39,7 @@ const goodbyeTime = 500
 
 const ignore = () => {}
 
-/** The connections of a pool that stays the caller's, or of one that is opened here for a URL. */
+/** The connections of the caller's pool, or of a pool that is opened here for a URL. */
 export class MysqlConnections {
   readonly #opened: OwnPool | undefined
   readonly #connections: IdleConnections<MysqlConnection>
@@ -59,12 +59,12 @@ export class MysqlConnections {
     })
   }
 
-  /** `work` may be done twice, if the first connection turns out to be dead. */
+  /** Runs `work`, and runs it again on another connection if the first one turns out to be dead. */
   use<T>(signal: AbortSignal | undefined, work: (connection: MysqlConnection) => Promise<T>): Promise<T> {
     return this.#connections.use(signal, work)
   }
 
-  /** Ends the pool, if it was opened here. No call may be under way. */
+  /** Ends the pool if it was opened here. No call may be under way. */
   async close(): Promise<void> {
     await this.#opened?.end()
   }
@@ -80,7 +80,7 @@ interface WithSocket {
 const innerOf = (connection: object): object & WithSocket =>
   (connection as { connection?: object }).connection ?? connection
 
-/** mysql2 itself only says goodbye, which leaves the socket open where nobody answers. */
+/** Destroys the socket: mysql2 only says goodbye, which leaves the socket open if the server does not answer. */
 function destroy(connection: { destroy(): void }): void {
   connection.destroy()
   innerOf(connection).stream?.destroy()
@@ -94,17 +94,17 @@ interface OwnPool {
 /** A pool that connects when it is first used. */
 function openPool(url: string): OwnPool {
   const own = { connectTimeout: 3_000, keepAliveInitialDelay: 10_000 }
-  // The driver would prefer these to what the URL says.
+  // The driver would prefer these to the settings in the URL.
   const asked = new URL(url).searchParams
   const pool = createPool({
     uri: url,
     ...Object.fromEntries(Object.entries(own).filter(([name]) => !asked.has(name))),
-    // Its own timer for idle connections would keep the process alive.
+    // mysql2's own timer for idle connections would keep the process alive.
     maxIdle: Number.MAX_SAFE_INTEGER,
   })
   const open = new Set<{ destroy(): void }>()
   pool.on('connection', connection => {
-    // Failures reach whoever called; a second error event without a listener would end the process.
+    // Calls report their own failures. Without a listener a second error event would end the process.
     connection.on('error', ignore)
     const { stream } = connection as WithSocket
     // An idle connection does not keep the process alive. A call does, by its timer.
@@ -123,7 +123,7 @@ function openPool(url: string): OwnPool {
   }
 }
 
-/** Ends connections that nobody has used for `idleTime`. */
+/** Ends connections that were idle for `idleTime`. */
 function endIdle(pool: Pool): void {
   // In the order in which they became idle.
   const idleSince = new Map<{ destroy(): void }, number>()

@@ -3,13 +3,13 @@ import { checkTable, quotedName } from './table.js'
 
 export interface MysqlSchemaOptions {
   /**
-   * Of at most 64 characters.
+   * Name of the table, at most 64 characters.
    * @default 'sessions'
    */
   readonly table?: string
 }
 
-/** The statement that makes the table; it changes nothing where it is there. */
+/** The SQL statement that creates the table. It changes nothing if the table exists. */
 export function mysqlSchema(options: MysqlSchemaOptions = {}): string {
   const check = new OptionCheck('mysqlSchema()')
   check.names(options, { known: ['table'], hints: { tablename: 'table' } })

@@ -1,4 +1,4 @@
-/** How long after its expiry a session stays, in milliseconds: one fast clock must not sign everybody out. */
+/** A session is deleted this many milliseconds after its expiry, so that one fast clock signs nobody out. */
 export const sweepDelay = 3_600_000
 
 /** Rows that `sweep` deletes with one statement, in a transaction that others may have to wait for. */
@@ -7,7 +7,7 @@ export const sweepBatch = 500
 /** Keys that `keys` reads with one statement. */
 export const keysBatch = 1_000
 
-/** All of them: a statement that names every column fails on a table of another program, and so changes nothing there. */
+/** All columns: a statement that names each of them fails on a table of another program, and so changes nothing there. */
 const allColumns =
   'data IS NOT NULL AND seen_at IS NOT NULL AND version IS NOT NULL AND (subject IS NULL OR subject IS NOT NULL)'
 
@@ -20,7 +20,7 @@ SELECT @@autocommit AS autocommit, found.* FROM (SELECT 1) AS one LEFT JOIN
 (SELECT 1 AS isFound, ${columns} ${rest}) AS found ON TRUE`
 
 /*
- * Each is one atomic step, in a transaction of its own, and takes the caller's clock; none asks for the server's.
+ * Each statement is one atomic step in its own transaction. It takes the caller's clock and never asks for the server's.
  *
  * A version is compared as bytes: every collation that MySQL and MariaDB share for ASCII ignores spaces at the end.
  */

@@ -2,13 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Clients, PostgresClient, QueryResult } from './pool.js'
 import type { Statement } from './statements.js'
 
-/** Starters make the table one after the other: `IF NOT EXISTS` alone fails where two do it at once. */
+/** Serializes the creation of the table: `IF NOT EXISTS` alone fails if two processes do it at once. */
 const creationLock = 'SELECT pg_advisory_xact_lock(7309452681773120867);'
 
-/** How often a statement is tried again that the server undid because of another transaction. */
+/** Retries of a statement that the server rolled back because of another transaction. */
 const maxRetries = 50
 
-/** Milliseconds by which the random pause before the next attempt may grow each time, ten times at most. */
+/** The random pause before a retry grows by at most this many milliseconds each time, ten times at most. */
 const pause = 5
 
 export class Executor {
@@ -16,7 +16,7 @@ export class Executor {
   readonly #creation: string | undefined
   #isNaming = true
 
-  /** `creation` makes the table, where it is missing. */
+  /** `creation` is the SQL that makes a missing table. */
   constructor(clients: Clients, creation: string | undefined) {
     this.#clients = clients
     this.#creation = creation
@@ -33,9 +33,9 @@ export class Executor {
       try {
         return await client.query(isNamed ? { name, text, values } : { text, values })
       } catch (error) {
-        // With each of these codes nothing was done.
+        // A statement that fails with one of these codes has changed nothing.
         switch ((error as { code?: unknown } | undefined)?.code) {
-          // Behind a pooler the name was given on another connection, or is not known on this one.
+          // A pooler switched connections, so the name is taken or unknown. Stop naming statements.
           case '42P05':
           case '26000':
             if (!isNamed) throw error
@@ -48,7 +48,7 @@ export class Executor {
             await client.query({ text: `${creationLock}\n${this.#creation}` })
             isCreated = true
             continue
-          // No such column; or one of another type, which has no such operator or takes no such value.
+          // A column is missing, or has another type.
           case '42703':
           case '42883':
           case '42804':
@@ -56,7 +56,7 @@ export class Executor {
           case '22008':
           case '22P02':
             throw foreignTable(error as Error)
-          // Not serializable, where that is the server's default; a deadlock with a transaction of somebody else.
+          // A serialization failure, if `serializable` is the server's default, or a deadlock.
           case '40001':
           case '40P01':
             if (++retries > maxRetries) throw error
@@ -70,7 +70,7 @@ export class Executor {
   }
 }
 
-/** Each of our statements names columns that a table of another program lacks, so it has done nothing there. */
+/** Every statement names columns that a table of another program lacks, so none has changed anything there. */
 function foreignTable(error: Error & { code?: string }): Error {
   const message = `the table has not the columns of a session (${error.message}): it belongs to another program; give another name by the option table`
   return Object.assign(new Error(message), { code: error.code })

@@ -4,17 +4,17 @@ import { checkNames } from './table.js'
 
 export type PostgresStoreOptions = {
   /**
-   * The table sessions are in, of at most 48 bytes.
+   * Name of the table, at most 48 bytes.
    * @default 'sessions'
    */
   readonly table?: string
   /**
-   * The schema the table is in; it has to be there.
+   * Schema of the table. It must exist.
    * @default the first of the connection's `search_path`
    */
   readonly schema?: string
   /**
-   * Whether the table and its indexes are made when a call finds that they are missing.
+   * Whether to create the table and its indexes when a call finds the table missing.
    * @default true
    */
   readonly createTable?: boolean
@@ -25,7 +25,7 @@ export type PostgresStoreOptions = {
       readonly url?: never
     }
   | {
-      /** Where the store connects by itself when it is first used: `postgres://` or `postgresql://`. */
+      /** The server that the store connects to at its first call: `postgres://` or `postgresql://`. */
       readonly url: string
       readonly pool?: never
     }
@@ -40,7 +40,7 @@ const names = {
   },
 }
 
-/** What pg takes: also the path of a socket. */
+/** The URLs that pg accepts, including the path of a socket. */
 const starts = ['postgres://', 'postgresql://', 'socket:', '/']
 
 export function checkedOptions(options: PostgresStoreOptions) {
@@ -62,7 +62,7 @@ const isPool = (pool: unknown): boolean =>
 const isClient = (pool: unknown): boolean => 'connectionParameters' in Object(pool)
 const isPgPromise = (pool: unknown): boolean => '$pool' in Object(pool)
 
-/** What people give for a pool. */
+/** A hint for values that people pass by mistake as a pool. */
 function instead(pool: unknown): string {
   if (isClient(pool)) return 'all requests would share a pg.Client: pass a pg.Pool'
   if (isPgPromise(pool)) return 'of pg-promise pass db.$pool'

@@ -1,17 +1,17 @@
 import { IdleConnections } from 'koa-session-core/store'
 import pg from 'pg'
 
-/** What the store needs of a pool: pg's `Pool` has it. */
+/** The part of pg's `Pool` that the store needs. */
 export interface PostgresPool {
   connect(): Promise<PostgresClient>
 }
 
-/** What the store needs of a client that a pool gives out. */
+/** The part of a pool's client that the store needs. */
 export interface PostgresClient {
   query(query: { name?: string; text: string; values?: unknown[] }): Promise<QueryResult>
   on(event: 'error', listener: (error: Error) => void): unknown
   off(event: 'error', listener: (error: Error) => void): unknown
-  /** `true`: it is not to be used again. */
+  /** `true` closes the client instead of reusing it. */
   release(destroy?: boolean): void
 }
 
@@ -22,7 +22,7 @@ export interface QueryResult {
 
 const ignore = () => {}
 
-/** The clients of a pool that stays the caller's, or of one that is opened here for a URL. */
+/** The clients of the caller's pool, or of a pool that is opened here for a URL. */
 export class Clients {
   readonly #opened: pg.Pool | undefined
   readonly #clients: IdleConnections<PostgresClient>
@@ -35,8 +35,8 @@ export class Clients {
       ...(this.#opened && { isLate }),
       async connect() {
         const client = await pool.connect()
-        // When the connection is lost, a client tells whoever waits and emits the same: without a listener it would end
-        // the process.
+        // When its connection is lost, a client rejects its queries and also emits the error, which would end the process
+        // without a listener.
         client.on('error', ignore)
         return client
       },
@@ -48,25 +48,25 @@ export class Clients {
     })
   }
 
-  /** `work` may be done twice, if the first client turns out to be dead. */
+  /** Runs `work`, and runs it again on another client if the first one turns out to be dead. */
   use<T>(signal: AbortSignal | undefined, work: (client: PostgresClient) => Promise<T>): Promise<T> {
     return this.#clients.use(signal, work)
   }
 
-  /** Ends the pool, if it was opened here. No call may be under way: a pool forgets those who wait for a client. */
+  /** Ends the pool if it was opened here. No call may be under way: an ending pool drops the calls that wait for a client. */
   async close(): Promise<void> {
     await this.#opened?.end()
   }
 }
 
-/** The pool has no code for it. */
+/** Recognized by its message, because pg gives this error no code. */
 const isLate = (error: unknown): boolean => /timeout/.test(Object(error).message)
 
 interface WithSocket {
   readonly connection?: { readonly stream?: { destroy(): void } }
 }
 
-/** pg says goodbye first and gives nobody the place of a client while that is not answered. */
+/** Destroys the socket, because pg waits for the server's goodbye and keeps the client's place in the pool until then. */
 function destroy(client: PostgresClient & WithSocket): void {
   client.connection?.stream?.destroy()
   client.release(true)
@@ -76,14 +76,14 @@ function destroy(client: PostgresClient & WithSocket): void {
 function openPool(url: string): pg.Pool {
   const pool = new pg.Pool({
     connectionString: url,
-    // Less than storeTimeout, so that the reason is known by then.
+    // Less than storeTimeout, so that the driver reports its reason first.
     connectionTimeoutMillis: 3_000,
     query_timeout: 10_000,
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
     allowExitOnIdle: true,
   })
-  // Failures reach whoever called; without a listener an idle disconnect would end the process.
+  // Calls report their own failures. Without a listener an idle disconnect would end the process.
   pool.on('error', ignore)
   return pool
 }

@@ -25,7 +25,7 @@ export function postgresStore(options: PostgresStoreOptions): SweepableStore & E
   const creation = createTable ? postgresSchema(schema === undefined ? { table } : { table, schema }) : undefined
   const executor = new Executor(clients, creation)
 
-  /** Where none is to live there is nothing to end. */
+  /** Destroys the session of version `expected`. If that is `null`, there is nothing to destroy. */
   async function end(key: string, version: string, expected: string | null, now: number, signal?: AbortSignal) {
     if (expected !== null) {
       const { rowCount } = await executor.run(signal, sql.end, [key, now, expected])

@@ -3,18 +3,18 @@ import { checkNames, qualifiedName, quoted } from './table.js'
 
 export interface PostgresSchemaOptions {
   /**
-   * Of at most 48 bytes, so that the names of the indexes fit.
+   * Name of the table, at most 48 bytes, so that the names of the indexes fit.
    * @default 'sessions'
    */
   readonly table?: string
   /**
-   * The schema the table is in; it has to be there.
+   * Schema of the table. It must exist.
    * @default the first of the connection's `search_path`
    */
   readonly schema?: string
 }
 
-/** The statements that make the table, separated by semicolons; they change nothing where it is there. */
+/** The SQL statements that create the table, separated by semicolons. They change nothing if it exists. */
 export function postgresSchema(options: PostgresSchemaOptions = {}): string {
   const check = new OptionCheck('postgresSchema()')
   check.names(options, { known: ['table', 'schema'], hints: { schemaname: 'schema', tablename: 'table' } })

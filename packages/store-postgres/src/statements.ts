@@ -11,20 +11,20 @@ export class Statement {
   }
 }
 
-/** How long after its expiry a session stays, in milliseconds: one fast clock must not sign everybody out. */
+/** A session is deleted this many milliseconds after its expiry, so that one fast clock signs nobody out. */
 export const sweepDelay = 3_600_000
 
 /** Rows that `sweep` deletes, and keys that `keys` reads, with one statement. */
 export const batch = 1_000
 
-/** All of them: a statement that names every column fails on a table of another program, and so changes nothing there. */
+/** All columns: a statement that names each of them fails on a table of another program, and so changes nothing there. */
 const allColumns =
   'data IS NOT NULL AND seen_at IS NOT NULL AND version IS NOT NULL AND (subject IS NULL OR subject IS NOT NULL)'
 
 /*
- * Each is one atomic step, in a transaction of its own, and takes the caller's clock; none asks for the server's.
+ * Each statement is one atomic step in its own transaction. It takes the caller's clock and never asks for the server's.
  *
- * Where a write meets its own version, it came again: the times stay, since a touch may have come in between.
+ * A write that finds its own version was sent twice. It keeps the stored times, because a touch may have come in between.
  */
 export const statements = (table: string) => ({
   /** key, now */
@@ -64,7 +64,7 @@ WHERE key = $1 AND expires_at > $4 AND version = $5`),
   destroy: new Statement(`
 DELETE FROM ${table} WHERE key = $1`),
 
-  /** the latest expiry. Leaves out what somebody is writing at this moment. */
+  /** the latest expiry. Skips rows that are being written. */
   sweep: new Statement(`
 DELETE FROM ${table} WHERE expires_at <= $1 AND ${allColumns} AND key = ANY(ARRAY(
   SELECT key FROM ${table} WHERE expires_at <= $1 LIMIT ${batch} FOR UPDATE SKIP LOCKED))`),

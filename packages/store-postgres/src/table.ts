@@ -1,6 +1,6 @@
 import type { OptionCheck } from 'koa-session-core/store'
 
-/** Longest name of a table: 63 bytes, which PostgreSQL would silently cut to, less the longest suffix of an index. */
+/** Longest name of a table: 63 bytes, to which PostgreSQL silently truncates, less the longest suffix of an index. */
 const maxTableBytes = 63 - '_expires_at_idx'.length
 const maxSchemaBytes = 63
 

@@ -3,7 +3,7 @@ import { Redis } from 'ioredis'
 import { elapsed, IdleConnections, OpenCalls } from 'koa-session-core/store'
 import { LostConnection, reasonFor, type WithConnection } from './lost-connection.js'
 
-/** What the store needs of a client: ioredis' `Redis` (also with Sentinels) and its `Cluster` have it. */
+/** The part of an ioredis client that the store needs. Both `Redis` (with or without Sentinels) and `Cluster` have it. */
 export interface RedisClient extends WithConnection {
   call(command: string, ...args: (string | number)[]): Promise<unknown>
   /** The nodes of a Cluster. */
@@ -11,17 +11,17 @@ export interface RedisClient extends WithConnection {
   readonly options?: { readonly keyPrefix?: string | undefined }
 }
 
-/** How long a connection of our own may be idle, in milliseconds: less than firewalls and servers allow. */
+/** How long a connection of our own may stay idle, in milliseconds. Less than firewalls and servers allow. */
 const idleTime = 30_000
 
 const ignore = () => {}
 
-/** A command that took so many milliseconds to fail has had attempts enough. */
+/** A command that took this many milliseconds to fail is not retried. */
 const retryTime = 1_000
 
 /**
- * A client that connects when it is first used, fails soon while the server is away, comes back by itself, and keeps no
- * process alive that has nothing else to do.
+ * A client that connects when it is first used, fails soon while the server is away, reconnects by itself, and does not keep
+ * an otherwise idle process alive.
  */
 export class OwnClient implements RedisClient {
   readonly #client: Redis
@@ -37,8 +37,7 @@ export class OwnClient implements RedisClient {
       lazyConnect: true,
       connectTimeout: 2_000,
       keepAlive: 10_000,
-      // A server that takes commands and never answers: the connection is given up, and the next attempt finds out
-      // whether it is back.
+      // If the server takes commands and never answers, give up the connection; the next attempt tells whether it is back.
       socketTimeout: 2_000,
       // Also bounds the time a command waits for a connection. Less than storeTimeout, so that the reason is known by then.
       commandTimeout: 3_000,
@@ -70,7 +69,7 @@ export class OwnClient implements RedisClient {
     })
   }
 
-  /** Waits for commands under way, also those that nobody else waits for. */
+  /** Waits for commands under way, including those that no call waits for. */
   close(): Promise<void> {
     return this.#calls.close(async () => {
       clearTimeout(this.#timer)

@@ -1,11 +1,11 @@
 import type { Redis } from 'ioredis'
 
-/** What ioredis says of the connection that a client has, or had last. */
+/** The driver's record of a client's present or last connection. */
 export interface WithConnection {
   readonly stream?: { readonly errored?: Error | null }
 }
 
-/** Why a client has no connection. The driver tells its listeners only, and rejects commands with the news that it gave up. */
+/** Why a client has no connection. The driver tells only its listeners; commands reject with "gave up", without the reason. */
 export class LostConnection {
   #reason: unknown
   /** The connection of now was used, or the driver has said what ended it. */
@@ -18,7 +18,7 @@ export class LostConnection {
     client.on('error', error => {
       this.#reason = this.#isTold ? error : explained(error, client)
       this.#isTold = true
-      // The driver would go on with database 0, where other programs may be.
+      // The driver would silently use database 0, where other programs may be.
       if (!isRefusedDatabase(error)) return
       client.disconnect()
       client.stream?.destroy()
@@ -37,7 +37,7 @@ export class LostConnection {
   }
 }
 
-/** What to reject with instead of `error`, if that only says that the driver gave up. */
+/** The reason to reject with, if `error` only says that the driver gave up. */
 export function reasonFor(error: unknown, { stream }: WithConnection, lost?: LostConnection): unknown {
   const { name, message, lastNodeError } = Object(error)
   // Of a Cluster.

@@ -3,7 +3,7 @@ import type { RedisClient } from './client.js'
 
 export type RedisStoreOptions = {
   /**
-   * What every key begins with.
+   * Prefix of every key.
    * @default 'session:'
    */
   readonly prefix?: string
@@ -14,7 +14,7 @@ export type RedisStoreOptions = {
       readonly url?: never
     }
   | {
-      /** Where the store connects by itself when it is first used: `redis://` or, with TLS, `rediss://`. */
+      /** The server that the store connects to at its first call: `redis://`, or `rediss://` with TLS. */
       readonly url: string
       readonly client?: never
     }
@@ -25,7 +25,7 @@ const names = {
   hints: { ...storeHints('client: new Redis({ … })'), keyprefix: 'prefix', redis: 'client', redisurl: 'url' },
 }
 
-/** What ioredis takes: also the path of a socket. */
+/** The URLs that ioredis accepts, including the path of a socket. */
 const starts = ['redis://', 'rediss://', '/']
 
 export function checkedOptions(options: RedisStoreOptions) {
@@ -47,11 +47,11 @@ export function checkedOptions(options: RedisStoreOptions) {
 
 const isClient = (client: unknown): boolean => typeof client === 'object' && typeof Object(client).call === 'function'
 
-/** With a name in place of a number the driver ends the process. */
+/** If the database is a name instead of a number, the driver ends the process. */
 const isNumbered = (url: unknown): boolean =>
   !/^rediss?:\/\/[^/?#]*\/(?!\d*\/?([?#]|$))|[?&]db=(?!\d+(&|$))/i.test(String(url))
 
-/** What people give for a client. */
+/** A hint for values that people pass by mistake as a client. */
 function instead(client: unknown): string {
   const { sendCommand, send_command, prototype } = Object(client)
   if (typeof client === 'function' && prototype !== undefined) return 'make one: new Redis(url)'

@@ -7,7 +7,7 @@ import type { Script } from './script.js'
 import { destroyRecord, judgeRecord, readRecord, touchRecord, writeRecord } from './scripts.js'
 import { isSettled, type Listed, SubjectIndex, slack } from './subject-index.js'
 
-/** Keys of a scan that are looked at together. */
+/** Number of scanned keys that are checked together. */
 const batch = 200
 
 /** As many are looked at one by one, whatever became of them. */
@@ -25,7 +25,7 @@ export function redisStore(options: RedisStoreOptions): EnumerableStore {
 
   const recordAt = (key: string): string => prefix + key
 
-  /** Runs a script that changes the record under `key`, and takes away the listing that nobody needs after it. */
+  /** Runs a script that changes the record under `key`, and removes the listing that became obsolete. */
   async function change(script: Script, key: string, ...args: (string | number)[]): Promise<Answer> {
     const answer = (await script.run(client, recordAt(key), ...args)) as Answer
     const [status, subject, listing] = answer
@@ -55,7 +55,7 @@ export function redisStore(options: RedisStoreOptions): EnumerableStore {
         return untilAborted(signal, () => change(writeRecord, key, ...args))
       }
       const list = (listing?: string) => untilAborted(signal, () => index.add(subject, key, expiresAt, listing))
-      // Before the record: no session of a subject may be missing where its owner ends them all.
+      // List the session before writing its record, so that `revokeAll` misses none.
       const isNew = expected === null && subject !== '' && expiresAt > Date.now()
       const [status, , listing = ''] = await (isNew ? attempt(...(await list())) : attempt('', 0))
       if (status === 2) return (await attempt(...(await list(listing || undefined))))[0] > 0

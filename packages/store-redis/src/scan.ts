@@ -10,7 +10,7 @@ export async function* scanKeys(
   count: number,
   call: StoreCall,
 ): AsyncGenerator<Listed[]> {
-  // What comes back from SCAN has the prefix of the client, which it does not add to a pattern.
+  // SCAN returns keys with the client's prefix, but the client does not add its prefix to a pattern.
   const start = (client.options?.keyPrefix ?? '') + prefix
   const pattern = `${start.replace(/[*?[\]\\]/g, '\\$&')}[0-9a-f]*`
   for (const node of await nodesOf(client, call.signal)) {
@@ -34,7 +34,7 @@ async function nodesOf(
   // A Cluster client knows its nodes once it has answered.
   await untilAborted(signal, () => client.call('ping'))
   const nodes = client.nodes('master')
-  // An empty answer would sign people out without a word.
+  // An empty answer would silently sign people out.
   if (nodes.length === 0) throw new Error('the Redis Cluster has no master')
   return nodes
 }

@@ -4,7 +4,7 @@ import { untilAborted } from 'koa-session-core/store'
 import type { RedisClient } from './client.js'
 import { addToIndex, holdsListing, readIndex } from './scripts.js'
 
-/** How much longer than a session Redis keeps its key and its listing, in milliseconds: a clock may be fast. */
+/** Redis keeps a session's key and listing this many milliseconds longer than the session, because a clock may be fast. */
 export const slack = 3_600_000
 
 /** One place of a session in the index of its subject. */
@@ -14,7 +14,7 @@ export interface Listed {
   readonly listing: string
 }
 
-/** Members of an index that are looked at together. */
+/** Number of index members that are checked together. */
 const batch = 1_000
 
 const memberName = /^([0-9a-f]{64})(?::([0-9a-z]+))?$/
@@ -55,7 +55,7 @@ export class SubjectIndex {
     return Number(await addToIndex.run(this.#client, this.#at(subject), ...args)) === 1
   }
 
-  /** Nobody waits for it: a member too many costs a reader one look, and goes when its time is over. */
+  /** Not awaited: a surplus member costs a reader one look, and expires. */
   remove(subject: string, ...listed: Listed[]): void {
     if (listed.length > 0) this.#client.call('zrem', this.#at(subject), ...listed.map(memberOf)).catch(ignore)
   }
