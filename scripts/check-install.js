@@ -15,7 +15,7 @@ const tarballs = readdirSync(PACKED).map(name => join(PACKED, name))
 
 try {
   writeFileSync(join(project, 'package.json'), JSON.stringify({ private: true, type: 'module' }))
-  // What the repository itself has installed is in npm's cache, so this needs the network only where that is gone.
+  // Packages of the repository are in npm's cache, so this needs the network only if the cache is gone.
   const names = ['koa', '@types/koa', '@types/node', '@types/pg', 'ioredis', 'mongodb', 'mysql2', 'pg']
   const others = names.map(name => `${name}@${installedVersion(name)}`)
   run('npm', 'install', '--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts', ...tarballs, ...others)
@@ -48,7 +48,7 @@ try {
   rmSync(project, { recursive: true })
 }
 
-/** npm refuses here what is out of a range. Old drivers have types of their own that are no longer sound: hence `skipLibCheck`. */
+/** npm refuses versions out of range here. The types of old drivers no longer compile, hence `skipLibCheck`. */
 function leastPeers() {
   const least = join(project, 'least')
   mkdirSync(least)
@@ -73,7 +73,7 @@ function leastPeers() {
   for (const how of ['import', 'require']) inLeast('node', 'consumer.js', how)
 }
 
-/** What the packages ask of the app, beside each other. Each README must name the least version. */
+/** The peers of the packages other than each other. Each README must name the oldest version. */
 function peerRanges() {
   const ranges = []
   for (const folder of readdirSync(join(root, 'packages'))) {

@@ -1,5 +1,5 @@
-// The lockfile must work for everybody: no registry in it, and every platform's package of what has one per platform.
-// npm leaves out what it cannot fetch, and `npm ci` elsewhere then refuses the whole file.
+// The lockfile must work for everybody: it names no registry, and lists the packages of all platforms. npm omits packages that
+// it cannot fetch, and `npm ci` on another platform then refuses the whole file.
 import { readFileSync } from 'node:fs'
 
 const { packages } = JSON.parse(readFileSync('package-lock.json', 'utf8'))

@@ -1,5 +1,5 @@
 // Checks the package in the working directory as npm would publish it. Build first.
-// PACKED names a folder in which the tarball stays; otherwise it is removed.
+// If PACKED names a folder, the tarball stays there; otherwise it is removed.
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -8,19 +8,19 @@ import { join } from 'node:path'
 const { PACKED } = process.env
 const folder = PACKED ?? mkdtempSync(join(tmpdir(), 'koa-session-pack-'))
 try {
-  // Without scripts: `prepack` builds, and packages checked side by side would build into each other's way.
+  // Skip scripts: `prepack` builds, and packages checked in parallel would disturb each other.
   const pack = ['pack', '--ignore-scripts', '--json', '--pack-destination', folder]
   const [{ filename }] = JSON.parse(execFileSync('npm', pack, { encoding: 'utf8' }))
   const tarball = join(folder, filename)
   for (const [command, ...args] of [
     ['publint', '--strict', tarball],
-    // ESM alone is meant: Node 20.19 and later `require` it.
+    // ESM only, on purpose: Node 20.19 and later can `require` it.
     ['attw', '--ignore-rules', 'cjs-resolves-to-esm', '--format', 'ascii', '--no-summary', tarball],
   ]) {
     execFileSync(command, args, { stdio: 'inherit' })
   }
 } catch (error) {
-  // The command has said why.
+  // The command has printed the reason.
   process.exitCode = error.status || 1
 } finally {
   if (!PACKED) rmSync(folder, { recursive: true })

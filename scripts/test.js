@@ -1,4 +1,4 @@
-// What `npm test` runs: every step, whatever became of the one before, and a count as the last line.
+// The steps of `npm test`. Each runs even if an earlier one failed, and the last line is a count.
 import { spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { constants, tmpdir } from 'node:os'
@@ -10,7 +10,7 @@ const root = resolve(import.meta.dirname, '..')
 const packed = mkdtempSync(join(tmpdir(), 'koa-session-packed-'))
 const env = {
   ...process.env,
-  // Not every tool looks for a terminal before it colours.
+  // Some tools print colours without a terminal.
   ...(!process.stdout.isTTY && { NO_COLOR: '1' }),
   PACKED: packed,
   PATH: join(root, 'node_modules', '.bin') + delimiter + process.env.PATH,
@@ -49,7 +49,7 @@ async function step(title, command) {
   else total.failed++
 }
 
-/** AVA, whose lines are counted: its TAP reporter breaks down when a test file runs into the timeout. */
+/** Runs AVA and counts its lines, because its TAP reporter fails when a test file times out. */
 async function tests(title, command) {
   const counts = { passed: 0, failed: 0, skipped: 0 }
   const code = await run(title, command, line => {
@@ -61,18 +61,18 @@ async function tests(title, command) {
       ) ?? []
     if (count) counts[/skipped|todo/.test(what) ? 'skipped' : 'failed'] += Number(count)
   })
-  // Whatever ended the run without a line of its own is a failure too, and so is a run without tests.
+  // A run that ended without a line of its own is a failure, and so is a run without tests.
   if (counts.failed === 0 && (code !== 0 || counts.passed === 0)) counts.failed++
   for (const name of Object.keys(counts)) total[name] += counts[name]
 }
 
-/** Private database servers for the command, where the package that starts them is there. */
+/** Private database servers for the command, if the package that starts them exists. */
 function withServers(command) {
   const main = 'internal/test-servers/dist/main.js'
   return existsSync(join(root, main)) ? ['node', main, '--', ...command] : command
 }
 
-/** Resolves to the exit code. With `onLine`, what the command prints to stdout is read along. */
+/** Resolves to the exit code. `onLine` receives each line that the command prints to stdout. */
 async function run(title, [command, ...args], onLine) {
   if (interrupted) return 1
   console.log(`\n== ${title}: ${[command, ...args].join(' ')}\n`)

@@ -39,7 +39,7 @@ export function createApp(store: Store = memoryStore()): { app: Koa; sessions: S
       ctx.flash('error', 'Who are you?')
       return back(ctx)
     }
-    // A new id for a new person: one that somebody planted before is worth nothing now.
+    // A new login gets a new id, so an id that somebody planted before is worthless.
     await ctx.session.regenerate()
     ctx.session.user = user
     ctx.session.device = ctx.get('User-Agent').slice(0, 200) || 'an unnamed device'
@@ -62,7 +62,7 @@ export function createApp(store: Store = memoryStore()): { app: Koa; sessions: S
     mustBeSignedIn(ctx)
     const item = (await readForm(ctx)).get('item') ?? ''
     if (!goods.includes(item)) ctx.throw(400)
-    // `update` reads, changes and writes in one step, so that of parallel requests none is lost.
+    // `update` reads, changes and writes in one step, so no parallel request is lost.
     await ctx.session.update(data => {
       data.cart = { ...data.cart, [item]: (data.cart?.[item] ?? 0) + 1 }
     })
@@ -78,7 +78,7 @@ export function createApp(store: Store = memoryStore()): { app: Koa; sessions: S
 
   router.post('/devices/revoke', async ctx => {
     const key = (await readForm(ctx)).get('key')
-    // Only sessions of one's own: a key is no secret, so knowing it gives no right.
+    // Revoke only the user's own sessions: a key is no secret, so knowing it gives no right.
     for await (const device of sessions.list(mustBeSignedIn(ctx))) {
       if (device.key !== key) continue
       if (key === ctx.session.key) await ctx.session.destroy()
@@ -112,7 +112,7 @@ function mustBeSignedIn(ctx: Context): string {
   return ctx.session.user ?? ctx.throw(401)
 }
 
-/** 303: what follows a form is a GET. */
+/** 303 makes the browser follow a form with a GET. */
 function back(ctx: Context): void {
   ctx.status = 303
   ctx.redirect('/')

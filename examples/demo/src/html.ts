@@ -9,7 +9,7 @@ export class Html {
 
 type Part = string | number | Html | readonly Html[]
 
-/** A template in which everything is escaped that is not `Html` itself. */
+/** A template that escapes every value that is not `Html`. */
 export function html(strings: TemplateStringsArray, ...parts: readonly Part[]): Html {
   return new Html(strings.reduce((before, after, index) => before + shown(parts[index - 1] ?? '') + after))
 }

@@ -8,7 +8,7 @@ declare module 'koa-session-core' {
   }
 }
 
-// The line that chooses the store; `fileStore()` of koa-session-store-file would be another.
+// This line chooses the store. Try `fileStore()` of koa-session-store-file.
 export function createApp(store: Store = memoryStore()): { app: Koa; sessions: Sessions } {
   const app = new Koa()
   const sessions = session({ store })
@@ -45,7 +45,7 @@ export function createApp(store: Store = memoryStore()): { app: Koa; sessions: S
     ctx.body = 'Three messages wait\n'
   })
 
-  // Whoever asks first gets everything that waits.
+  // The first request to ask gets all waiting messages.
   router.get(['/get-simple', '/get-complex'], async ctx => {
     ctx.body = await ctx.flash()
   })

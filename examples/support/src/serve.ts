@@ -5,7 +5,7 @@ import type { Sessions } from 'koa-session-core'
 
 const firstPort = 3000
 const lastPort = 3099
-/** How long an answer that is under way may take after the signal to end, in milliseconds. */
+/** Deadline for answers under way after the signal to end, in milliseconds. */
 const grace = 5_000
 
 /**
@@ -22,7 +22,7 @@ export async function serve(app: Koa, sessions: Sessions): Promise<void> {
     await new Promise(resolve => server.close(resolve))
     await sessions.close()
   }
-  // A second signal finds no listener and ends the process at once.
+  // A second signal has no listener and ends the process at once.
   for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, end)
 }
 

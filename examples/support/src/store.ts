@@ -2,7 +2,7 @@ import { memoryStore, type Store } from 'koa-session-core'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
-// Imported when chosen, so that a store whose package is not installed is in nobody's way.
+// Imported only when chosen, so that the other packages need not be installed.
 const stores: Readonly<Record<string, (environment: Environment) => Promise<Store>>> = {
   memory: async () => memoryStore(),
   file: async ({ SESSION_DIRECTORY = 'sessions' }) => {
@@ -35,7 +35,7 @@ function url(environment: Environment, variable: string): string {
 
 export const storeNames: readonly string[] = Object.keys(stores)
 
-/** The store that `STORE` names: `memory` where it is not set. */
+/** The store named by `STORE`, `memory` by default. */
 export async function openStore(environment: Environment = process.env): Promise<Store> {
   const { STORE = 'memory' } = environment
   const open = Object.hasOwn(stores, STORE) ? stores[STORE] : undefined

@@ -7,7 +7,7 @@ export interface OpenableStore {
   readonly environment: Readonly<Record<string, string | undefined>>
 }
 
-/** Every store, but for those whose server cannot be had here: they are skipped loudly, and a failure under CI=true. */
+/** Every store whose server can start. The others are skipped with a warning, and fail with CI=true. */
 export async function openableStores(): Promise<OpenableStore[]> {
   const stores: OpenableStore[] = []
   for (const name of storeNames) {

@@ -16,14 +16,14 @@ export type { Capability } from './testkit/world.js'
 
 export interface ConformanceOptions {
   /**
-   * Opens a store on `world`: the same name means the same data, a new name an empty store. Make it a key prefix, a
-   * table or a directory; it is a letter followed by 15 lower-case letters and digits. A case closes every store it
-   * opened. What is left in the backend is yours to remove.
+   * Opens a store on `world`: the same name means the same data, and a new name means an empty store. Use it as a key
+   * prefix, a table or a directory. It is a letter followed by 15 lower-case letters and digits. A case closes every store it
+   * opened, but leaves its data in the backend.
    */
   readonly create: Create
   /**
-   * The store's abilities besides the five methods: `sweep`, `keys`, and `shared` where two stores on one world see the
-   * same data. Without `shared` a case opens one store only.
+   * The abilities of the store besides the five methods: `sweep`, `keys`, and `shared` if two stores on one world see the
+   * same data. Without `shared` a case opens only one store.
    */
   readonly capabilities: readonly Capability[]
   /**
@@ -32,17 +32,17 @@ export interface ConformanceOptions {
    */
   readonly seed?: string
   /**
-   * How long one call may take, in milliseconds. Then the case fails and says which call it was. It gets more time while
-   * calls of other cases are still answered; a whole case ends after ten times as long.
+   * Deadline of one call, in milliseconds. If a call exceeds it, the case fails and names the call. The call gets more time
+   * while calls of other cases are still answered. A whole case may take ten times as long.
    * @default 30_000
    */
   readonly timeout?: number
 }
 
-/** One rule of the contract. `run` rejects with an `AssertionError` that says what the rule asks for. */
+/** One rule of the contract. `run` rejects with an `AssertionError` that states the broken rule. */
 export interface ConformanceCase {
   readonly title: string
-  /** The part of the contract it belongs to, so that costly repetitions can choose. */
+  /** The part of the contract that the case tests. Filter by it when you repeat cases under other conditions. */
   readonly theme: Theme
   run(): Promise<void>
 }
@@ -71,8 +71,8 @@ const cases = Object.entries(themes).flatMap(([theme, list]: [string, readonly C
 )
 
 /**
- * The contract of `Store` as cases for any test runner. Each builds its own world, so they may run one by one or all at
- * once, as far as the backend has connections.
+ * The contract of `Store` as cases for any test runner. Each case builds its own world, so cases may run one by one or all
+ * at once, if the backend has enough connections. Throws a `TypeError` if an option is wrong.
  *
  * @example
  * for (const { title, run } of conformanceCases({ create, capabilities: ['keys'] })) test(title, run)

@@ -32,7 +32,7 @@ const methods: Record<string, Method> = {
   },
 }
 
-/** What `calling` rejects with, or a mark that it resolved. What the kit has to say goes on. */
+/** The reason that `calling` rejects with, or a mark that it resolved. Failures of the kit itself are rethrown. */
 const outcome = (calling: Promise<unknown>): Promise<unknown> =>
   calling.then(
     () => 'it resolved',

@@ -1,16 +1,16 @@
 import { AssertionError } from 'node:assert/strict'
 import { clearTimeout, elapsed, setTimeout } from '../waiting.js'
 
-/** How many times the time of a call a whole case may take: some make hundreds of calls. */
+/** A whole case may take this many times as long as one call, because some cases make hundreds of calls. */
 const callsOfCase = 10
 
-/** For which part of its time a call is given up only if no other was answered. */
+/** A late call fails only if no call of any case was answered for this part of its time. */
 const quiet = 1 / 3
 
-/** When a call of any case was answered last. */
+/** The time of the last answer to a call of any case. */
 let lastAnswer = 0
 
-/** The time that one case has, and each of its calls. */
+/** The deadlines of one case and of each of its calls. */
 export class CaseTime {
   readonly #limit: number
   #end: number
@@ -21,14 +21,14 @@ export class CaseTime {
     this.#end = elapsed() + callsOfCase * limit
   }
 
-  /** The case is over, and `left` milliseconds remain for what has to be cleared away. */
+  /** Ends the case and leaves `left` milliseconds for the cleanup. */
   wane(left: number): void {
     this.#end = elapsed() + Math.min(left, this.#limit)
   }
 
   /**
-   * Settles like `promise`. If that takes too long, it rejects: `what` should happen in time. While other cases are still
-   * answered, the machine is busy rather than the call lost.
+   * Settles like `promise`. If that takes too long, it rejects with a message that `what` should happen in time. While calls
+   * of other cases are answered, the machine is probably busy, so the call gets more time.
    */
   bound<T>(promise: PromiseLike<T>, what: string): Promise<T> {
     return new Promise((resolve, reject) => {

@@ -3,7 +3,7 @@ import { inspect, types } from 'node:util'
 import type { EnumerableStore, Store, StoreCall } from '../store.js'
 import type { CaseTime } from './case-time.js'
 
-/** What the stores of one world were told and have answered: what a listing and a sweep can come to at most. */
+/** Counts the calls and answers of the stores of one world, which bound the length of a listing and a sweep. */
 export interface Tally {
   readonly written: Set<string>
   writes: number
@@ -18,8 +18,8 @@ const show = (value: unknown): string =>
     : inspect(value, { depth: 0, maxArrayLength: 3, maxStringLength: 60 }).slice(0, 200)
 
 /**
- * `store` as the cases call it: every call ends in time, and what is no promise, no async iterable or more than there can be
- * is a failure that says so.
+ * Wraps `store` for the cases: every call ends in time. A result that is no promise or no async iterable, or has more items
+ * than possible, is a failure with a message.
  */
 export function checkedStore(store: Store, time: CaseTime, tally: Tally): Store {
   ok(typeof store === 'object' && store !== null, `create gives a store, or a promise of one. It gave ${show(store)}`)
@@ -56,7 +56,7 @@ export function checkedStore(store: Store, time: CaseTime, tally: Tally): Store 
     )
     const iterator = listing[Symbol.asyncIterator]()
     const leave = async () => void (await iterator.return?.())
-    // Whether the caller ends the loop, and not the store or a failure.
+    // True if the caller ends the loop, rather than the store or a failure.
     let isLeft = true
     try {
       for (let yielded = 0; ; yielded++) {
@@ -109,7 +109,7 @@ export function checkedStore(store: Store, time: CaseTime, tally: Tally): Store 
   return checked as unknown as Store
 }
 
-/** As an async function would, but without another turn between the answer of a store and its caller. */
+/** Like an async function, but without another turn between the answer of a store and its caller. */
 function attempt<T>(run: () => Promise<T>): Promise<T> {
   try {
     return run()

@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Store } from '../store.js'
 
-/** How long after its expiry a session stays in its store, in milliseconds. */
+/** A session stays in its store for this many milliseconds after its expiry. */
 export const sweepDelay = 3_600_000
 
 const ahead = new AsyncLocalStorage<number>()
@@ -10,7 +10,7 @@ const now = (): number => real.now() + (ahead.getStore() ?? 0)
 let real = Date
 let users = 0
 
-/** Runs `use` by a clock that is so many milliseconds fast. What runs beside it keeps the right time. */
+/** Runs `use` with a clock that is this many milliseconds fast. Other code keeps the correct time. */
 export async function withFastClock<T>(by: number, use: () => Promise<T>): Promise<T> {
   if (users++ === 0) {
     real = Date

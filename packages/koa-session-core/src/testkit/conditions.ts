@@ -75,7 +75,7 @@ export const conditionCases: Case[] = [
       for (const version of lookalikes) {
         const rule = `The version '${version}' is not 'Ab1-_'`
         is(await store.write(key, newRecord(), version), false, rule)
-        // The answer for a write sent twice goes by an exact comparison too.
+        // A write that was sent twice is also recognized by exact comparison.
         is(await store.write(key, newRecord({ version }), 'x'), false, rule)
         is(await store.touch(key, times, version), false, rule)
       }

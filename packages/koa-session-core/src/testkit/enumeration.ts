@@ -127,7 +127,7 @@ export const enumerationCases: Case[] = [
       for (const call of [{}, { subject }]) {
         const found: string[] = []
         for await (const key of store.keys(call)) {
-          // One that comes and goes may be met in every step. A listing that goes on for ever has no other reason to.
+          // A session that comes and goes may be met in every step; a listing must end all the same.
           ok(
             found.length < 500,
             `A listing of ${keys.length} sessions ends, even if others come and go. It has yielded 500`,
@@ -153,7 +153,7 @@ export const enumerationCases: Case[] = [
       const subject = newKey()
       const keys = Array.from({ length: 5 }, newKey).sort()
       for (const key of keys) await created(store, key, newRecord({ subject }))
-      // Often enough to run out of connections if each loop kept one.
+      // Repeat often enough to run out of connections if each loop keeps one.
       for (let round = 0; round < 20; round++) {
         for await (const key of store.keys(round % 2 ? { subject } : {})) {
           is(keys.includes(key), true, 'keys yields the key of a session')

@@ -15,14 +15,14 @@ export function is<T>(value: T, wanted: T, rule: string): void {
 export async function holds(store: Store, key: string, wanted: SessionRecord | undefined, rule: string): Promise<void> {
   const found = await store.read(key)
   if (found === undefined || wanted === undefined) return is(found, wanted, rule)
-  // Field by field first: a message about the one that differs helps more than two whole records.
+  // Compare field by field first: a message about one field helps more than two whole records.
   for (const field of ['data', 'expiresAt', 'seenAt', 'version', 'subject'] as const) {
     is(found[field], wanted[field], `${rule}: the field ${field} differs`)
   }
   is(Object.keys(found).sort(), Object.keys(wanted).sort(), `${rule}: a record has these fields and no others`)
 }
 
-/** Stores `record` where nothing is. */
+/** Creates `record`. */
 export async function created<T extends SessionRecord>(store: Store, key: string, record: T): Promise<T> {
   is(await store.write(key, record, null), true, 'Writing with expected null where no session lives is true')
   return record
@@ -46,7 +46,7 @@ export async function expired(store: Store, key: string, fields: Partial<Session
   return record
 }
 
-/** Stores a session that expires within moments, but was there: its write was answered in time. */
+/** Stores a session that expires within moments. Its write was answered before it expired. */
 export async function mortal(store: Store, key: string, fields: Partial<SessionRecord> = {}): Promise<SessionRecord> {
   for (let lead = 100; ; lead *= 2) {
     const record = await created(store, key, newRecord({ ...fields, expiresAt: Date.now() + lead }))
@@ -59,7 +59,7 @@ export async function mortal(store: Store, key: string, fields: Partial<SessionR
 export async function until(instant: number): Promise<void> {
   const early = instant - Date.now() - 3
   if (early > 0) await setTimeout(early)
-  // A timer may be a few milliseconds late, and what comes at the instant itself is of interest.
+  // A timer may be a few milliseconds late, but the case needs the exact instant.
   while (Date.now() < instant);
 }
 

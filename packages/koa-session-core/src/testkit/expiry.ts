@@ -28,7 +28,7 @@ export const expiryCases: Case[] = [
     async run(world) {
       const store = await world.open()
       const [read, written, touched, free] = [newKey(), newKey(), newKey(), newKey()]
-      // Until the calls began in that very millisecond a few times, as far as the machine allows it.
+      // Repeat until a few calls began in that very millisecond, as far as the machine allows it.
       for (let round = 0, onTime = 0; round < 15 && onTime < 3; round++) {
         const expiresAt = Date.now() + 50
         const record = newRecord({ expiresAt })

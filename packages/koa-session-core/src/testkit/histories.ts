@@ -44,20 +44,20 @@ export function contractModel(now: number): Model<StoreAction, StoreAnswer> {
 
 type Random = (below: number) => number
 
-/** The same numbers for the same seed, on every machine. */
+/** Random numbers that are the same for the same seed on every machine. */
 function randomFrom(seed: string): Random {
   let drawn = 0
   return below => createHash('sha256').update(`${seed} ${drawn++}`).digest().readUInt32BE() % below
 }
 
-/** What a client remembers of one key: enough to meet the versions of others, in time and too late. */
+/** A client's memory of one key: its present and past versions, and the client's last write. */
 interface Memory {
   seen: string | null
   readonly past: string[]
   lastWrite: StoreAction | undefined
 }
 
-/** How often what is drawn. */
+/** Weights of the random calls. */
 const kinds = 'read read read write write write touch touch again end destroy'.split(' ')
 
 function nextAction(random: Random, now: number, version: string, { seen, past, lastWrite }: Memory): StoreAction {
@@ -135,7 +135,7 @@ export const historyCases: Case[] = [
           for (let step = 0; step < actionsOfEach; step++) {
             const { key, history, memory } = pick(known, random(known.length))
             const call = nextAction(random, now, `client ${client} step ${step}`, memory)
-            // Pauses now and then, or all clients would keep in step.
+            // Random pauses keep the clients out of step.
             if (random(3) === 0) await setTimeout(random(3))
             const began = clock++
             const result = await perform(pick(stores, client), key, call)
@@ -143,7 +143,7 @@ export const historyCases: Case[] = [
             remember(memory, call, result)
           }
         })
-        // Linearizability is local: a history is linearizable when it is for each key.
+        // Linearizability is local: a history is linearizable if its part for each key is.
         for (const history of histories.values()) {
           if (linearizable(contractModel(now), history)) continue
           const lines = history.toSorted((a, b) => a.began - b.began).map(told)

@@ -28,7 +28,7 @@ export const lifecycleCases: Case[] = [
     async run(world) {
       const isNamed = world.capabilities.includes('shared')
       const one = await world.open()
-      // A backend that one store has for itself may refuse a second one: then nothing is shared.
+      // A backend that belongs to one store may refuse a second one; then nothing is shared.
       const other = await world.openAnother().catch(error => {
         if (isNamed) throw error
       })

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 
-/** One call of one client, and when it began and ended on a clock that all clients share. */
+/** One call of one client, with its begin and end on a clock that all clients share. */
 export interface Operation<Call, Result> {
   readonly client: number
   readonly call: Call
@@ -9,7 +9,7 @@ export interface Operation<Call, Result> {
   readonly ended: number
 }
 
-/** What each call does when calls come one at a time. A state is text, so that equal states are recognized. */
+/** The sequential specification: the effect of each call alone. A state is text, so that equal states compare equal. */
 export interface Model<Call, Result> {
   readonly initial: string
   apply(state: string, call: Call): { readonly state: string; readonly result: Result }
@@ -36,7 +36,7 @@ export function linearizable<Call, Result>(
   const lanes = [...byClient.values()]
   const explored = new Set<string>()
 
-  /** Whether what is left can follow, when of each lane the first `done` operations led to `state`. */
+  /** Whether the remaining operations can follow after the first `done` operations of each lane led to `state`. */
   function explains(done: readonly number[], state: string): boolean {
     const next = lanes.map((lane, n) => lane[done[n] ?? 0])
     const firstEnd = Math.min(...next.map(operation => operation?.ended ?? Number.POSITIVE_INFINITY))

@@ -16,12 +16,12 @@ export interface RaceOptions {
   /** @default 4 */
   readonly processes?: number
   /**
-   * How often each process raises a counter. The more, the surer the processes meet.
+   * How often each process increments a counter. A higher number makes it more likely that the processes meet.
    * @default 100
    */
   readonly increments?: number
   /**
-   * What `create` is given in every process.
+   * The world that every process passes to `create`.
    * @default a new name
    */
   readonly world?: string
@@ -31,13 +31,13 @@ export interface RaceOptions {
    */
   readonly execArgv?: readonly string[]
   /**
-   * How long the race goes on without any progress, in milliseconds. It ends after ten times as long in any case.
+   * The race fails after this many milliseconds without progress, and after ten times as long in any case.
    * @default 30_000
    */
   readonly timeout?: number
 }
 
-/** What a process of the race is told to do. */
+/** A task that the parent sends to a process of the race. */
 export type Task =
   | { readonly name: 'read' | 'destroy'; readonly key: string }
   | { readonly name: 'create'; readonly keys: readonly string[]; readonly data: string }
@@ -54,9 +54,9 @@ interface Answer {
 const longest = 2 ** 31 - 1
 
 /**
- * The promises of the contract that only several processes can break: a store that reads and then writes by a synchronous
- * driver is atomic in one process, and loses every other change between two. Starts processes that open a store on one
- * world, lets them race, and ends them. Rejects with an `AssertionError` that says what the store should do.
+ * Tests the promises of the contract that only several processes can break: a store that reads and then writes with a
+ * synchronous driver is atomic in one process, but loses changes between two. It starts processes that open a store on one
+ * world, lets them race, and stops them. Rejects with an `AssertionError` that states the broken rule.
  *
  * @example
  * test('the contract holds between processes', () => raceOfProcesses({ module: new URL('./open.js', import.meta.url) }))
@@ -142,7 +142,7 @@ class Racers {
   }
 
   async start(size: number, execArgv: readonly string[], args: readonly string[]): Promise<void> {
-    // From the sources this module is TypeScript, and whoever runs those has a loader for it.
+    // In the sources this module is TypeScript, and a process that runs them has a loader for it.
     const racer = new URL(import.meta.url.endsWith('.ts') ? './racer.ts' : './racer.js', import.meta.url)
     const children = Array.from({ length: size }, () => fork(fileURLToPath(racer), args, { execArgv: [...execArgv] }))
     for (const child of children) child.on('error', () => {})
@@ -200,7 +200,7 @@ class Racers {
     })
   }
 
-  /** Ends all processes, also those that are busy without a pause. */
+  /** Stops all processes, even those that never yield. */
   async end(): Promise<void> {
     await Promise.all(
       this.#children.map(async child => {

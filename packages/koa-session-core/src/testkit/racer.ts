@@ -9,7 +9,7 @@ import type { Task } from './race.js'
 let versions = 0
 let lastSign = 0
 
-/** Tells the parent that there is progress, now and then. */
+/** Reports progress to the parent from time to time. */
 function progress(): void {
   const now = performance.now()
   if (now - lastSign < 500) return
@@ -69,7 +69,7 @@ const tasks: { [Name in Task['name']]: (store: Store, task: Extract<Task, { name
   },
 }
 
-// A store that is busy without a pause lets no message in, and none about the parent's end either.
+// A store that never yields receives no messages, not even that the parent is gone.
 process.on('disconnect', () => process.exit())
 
 const [module = '', world = ''] = process.argv.slice(2)

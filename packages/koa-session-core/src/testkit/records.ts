@@ -75,7 +75,7 @@ export const recordCases: Case[] = [
     async run(world) {
       const store = await world.open()
       const key = newKey()
-      // One, two, three and four bytes in UTF-8, so that a cut anywhere shows.
+      // Characters of one to four bytes in UTF-8, so that a truncation anywhere shows.
       const record = newRecord({ data: 'aé€😀'.repeat(104_858) })
       await created(store, key, record)
       await holds(store, key, record, 'One megabyte created comes back')
@@ -127,7 +127,7 @@ export const recordCases: Case[] = [
       delete mine.subject
       await holds(store, key, record, 'A write keeps a copy')
       const read = await store.read(key)
-      // Handing out a frozen record is as good.
+      // A frozen record is fine too.
       if (read && !Object.isFrozen(read)) Object.assign(read, { data: 'changed', expiresAt: 0, version: 'changed' })
       await holds(store, key, record, 'A read hands out a copy')
     },
@@ -138,7 +138,7 @@ export const recordCases: Case[] = [
       const store = await world.open()
       const key = newKey()
       const other = (at: number) => key.slice(0, at) + (key[at] === 'a' ? 'b' : 'a') + key.slice(at + 1)
-      // Also keys that some languages take for equal numbers.
+      // Includes keys that some languages treat as equal numbers.
       const keys = [key, other(0), other(32), other(63), '0'.repeat(64), `0e${'1'.repeat(62)}`, `${'0'.repeat(63)}1`]
       const records = new Map(keys.map(each => [each, newRecord()]))
       for (const [each, record] of records) await created(store, each, record)

@@ -9,8 +9,8 @@ const kinds = /^(FS|FILE|DIR|STAT|TCP|TLS|PIPE|UDP|GETADDR|GETNAME|QUERY|HTTP|PR
 const context = new AsyncLocalStorage<string[]>()
 
 /**
- * Calls `run`, and afterwards says what I/O and timers it began, by the names Node.js has for them. Of a promise that it
- * returns nothing is said: what leads to it may be anything.
+ * Calls `run` and lists the I/O and timers that it started, by their names in Node.js. If `run` returns a promise, the list is
+ * empty, because it may prepare its world.
  */
 export function observed<T>(run: () => T): { result: T; begun: () => Promise<string[]> } {
   const found: string[] = []
@@ -24,7 +24,7 @@ export function observed<T>(run: () => T): { result: T; begun: () => Promise<str
     const result = context.run(found, () => withSyncCalls(name => found.push(name), run))
     const isPromise = typeof (result as PromiseLike<unknown> | undefined)?.then === 'function'
     const begun = async () => {
-      // A constructor may begin its work a moment later.
+      // A constructor may start its work a moment later.
       for (let turn = 0; turn < 3; turn++) await setImmediate()
       hook.disable()
       return isPromise ? [] : [...new Set(found)]

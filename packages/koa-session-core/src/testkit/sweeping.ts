@@ -3,13 +3,13 @@ import { followsClock, sweepDelay, withFastClock } from './clock.js'
 import { created, holds, is, lists } from './expectations.js'
 import { atOnce, type Case, newKey, newRecord, pick, type World } from './world.js'
 
-/** How long the sessions live that are to be swept, in milliseconds: no case takes as long. */
+/** Lifetime of the sessions to be swept, in milliseconds. Longer than any case. */
 const life = 300_000
 
 const brief = () => newRecord({ expiresAt: Date.now() + life })
 const lasting = () => newRecord({ expiresAt: Date.now() + 24 * sweepDelay, subject: newKey() })
 
-/** Runs `use` as if what `brief` makes had expired an hour ago, and not where the store is by a clock of its own. */
+/** Runs `use` as if sessions made by `brief` had expired an hour ago. Skips `use` if the store has a clock of its own. */
 async function whenSweepable(store: SweepableStore, use: () => Promise<void>): Promise<void> {
   const key = newKey()
   await created(store, key, brief())

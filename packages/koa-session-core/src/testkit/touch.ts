@@ -24,7 +24,7 @@ export const touchCases: Case[] = [
       const store = await world.open()
       const key = newKey()
       const record = await created(store, key, newRecord())
-      // Far from now: times of a write a moment later must be told from these.
+      // Far from now, so that they differ from the times of a write a moment later.
       const times = { seenAt: record.seenAt + 10_000, expiresAt: record.expiresAt + 10_000 }
       is(await store.touch(key, times, record.version), true, 'A touch at the stored version is true')
       const next = await replaced(store, key, record)

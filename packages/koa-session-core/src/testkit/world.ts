@@ -10,7 +10,7 @@ export type Create = (world: string) => Store | Promise<Store>
 export interface Case {
   /** A sentence of the contract. */
   readonly title: string
-  /** The case is left out for stores without this. */
+  /** The case runs only for stores with this capability. */
   readonly needs?: Capability
   run(world: World): Promise<void>
 }
@@ -23,7 +23,7 @@ interface WorldOptions {
   readonly timeout: number
 }
 
-/** How long closing may take when the case has failed, in milliseconds. */
+/** Deadline for closing the stores of a failed case, in milliseconds. */
 const closingTime = 1_000
 
 /** Data that no other case sees, and the stores opened on it. */
@@ -53,7 +53,7 @@ export class World {
     await new World(this.#options, this.#time).#lend(use)
   }
 
-  /** Runs `use`, then closes what it opened. A failure of `use` is told before one of closing. */
+  /** Runs `use`, then closes the stores that it opened. A failure of `use` takes precedence over one of closing. */
   async #lend(use: (world: World) => Promise<void>): Promise<void> {
     try {
       await use(this)
@@ -66,15 +66,15 @@ export class World {
     if (failed) throw failed.reason
   }
 
-  /** A new store on this world. Stores that share nothing are opened once only: then it is the same again. */
+  /** Opens a store on this world. Without the capability `shared`, returns the same store each time. */
   async open(): Promise<Store> {
     const [first] = this.#opened
     return first && !this.capabilities.includes('shared') ? first : this.openAnother()
   }
 
-  /** A new store on this world in any case. `create` is called by way of `around`. */
+  /** Always opens a new store on this world. `around` calls `create`. */
   async openAnother(around = (create: () => Store | Promise<Store>) => create()): Promise<Store> {
-    // Called in a promise, so that a store that cannot be opened fails the case and closing goes on.
+    // Call it in a promise, so that a store that cannot be opened fails the case, and closing goes on.
     const creating = Promise.resolve().then(() => around(() => this.#options.create(this.#name)))
     const opening = creating.then(store => checkedStore(store, this.#time, this.#tally))
     this.#opened.push(opening)
@@ -94,7 +94,7 @@ export class World {
     return (await this.open()) as EnumerableStore
   }
 
-  /** Also what is opened only after the time is over is closed, but nobody waits for it. */
+  /** Closes even stores that open after the deadline, without waiting for them. */
   #close(): Promise<PromiseSettledResult<void>[]> {
     const ignore = () => {}
     const closing = (opening: Promise<Store>) => opening.then(store => store.close(), ignore)
@@ -112,7 +112,7 @@ export const newKey = (): string => hex(32)
 
 export const newVersion = (): string => randomBytes(12).toString('base64url')
 
-/** A record that lives for an hour, so that a slow store on a busy machine is not taken for one that loses sessions. */
+/** A record that lives for an hour, so that a slow store on a busy machine does not seem to lose sessions. */
 export function newRecord(fields: Partial<SessionRecord> = {}): SessionRecord {
   const now = Date.now()
   return { data: `{"n":"${hex(4)}"}`, expiresAt: now + 3_600_000, seenAt: now, version: newVersion(), ...fields }
@@ -123,7 +123,7 @@ export function atOnce<T>(count: number, task: (index: number) => Promise<T>): P
   return Promise.all(Array.from({ length: count }, (_, index) => task(index)))
 }
 
-/** The item at `index`, round and round: spreads clients over stores. */
+/** The item at `index` modulo the length: spreads clients over stores. */
 export function pick<T>(items: readonly T[], index: number): T {
   return items[index % items.length] as T
 }
