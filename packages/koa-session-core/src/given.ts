@@ -136,9 +136,8 @@ function isSameArray({ object, values }: Node): boolean | undefined {
   const { length } = values
   if (Object.getPrototypeOf(array) !== Array.prototype) return undefined
   if (array.length !== length) return false
-  // Whatever was added to an array comes after its length.
-  const names = Reflect.ownKeys(array)
-  if (names.length !== length + 1 || names[length] !== 'length' || Object.keys(array).length !== length) return false
+  // Its elements, all enumerable, and its length. A hole shows as `undefined` below.
+  if (Reflect.ownKeys(array).length !== length + 1 || Object.keys(array).length !== length) return false
   for (let index = 0; index < length; index++) {
     // A third of the time that a descriptor takes.
     const same = getterOf.call(array, index) === undefined && isSameValue(values[index], array[index])

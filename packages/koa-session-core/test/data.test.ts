@@ -90,6 +90,14 @@ for (const [title, change, names, plain = true] of changes) {
   })
 }
 
+test('An object that moved to another key, where it is equal, is no change of that key', t => {
+  const { base, bag } = opened({ a: { x: 1 }, b: { x: 1 } })
+  bag.b = bag.a
+  delete bag.a
+  t.deepEqual(base.changes(bag), ['a'])
+  t.is(base.next(bag).text, '{"b":{"x":1}}')
+})
+
 const equal: [title: string, change: (bag: any) => void][] = [
   ['an object was replaced by an equal one', bag => (bag.user = structuredClone(bag.user))],
   ['an object inside was replaced by an equal one', bag => (bag.user.address = { city: 'Wien' })],
@@ -160,6 +168,11 @@ const refused: [title: string, change: (bag: any) => void, message: RegExp][] = 
     'a property of an array that is not enumerable',
     bag => Object.defineProperty(bag.list[1], 'x', { value: 1 }),
     /an array with extra properties, found at list\[1\]$/,
+  ],
+  [
+    'a property of an array with a hole',
+    bag => (delete bag.list[0], (bag.list.total = 3)),
+    /an array with extra properties, found at list$/,
   ],
   ['a symbol key of an array', bag => (bag.list[Symbol('s')] = 3), /an array with extra properties, found at list$/],
   ['a symbol key inside', bag => (bag.user[Symbol('s')] = 1), /named by a symbol, found at user$/],
