@@ -1,6 +1,4 @@
-export { type BundleOptions, bundleCase } from './bundle-case.js'
-export { type CloseOptions, closeCases } from './close-cases.js'
-export { type ExitOptions, exitCases } from './exit-cases.js'
+export { type DatabaseOptions, databaseStoreTests } from './database-tests.js'
 export { type FaultOptions, faultCases } from './fault-cases.js'
 export { type FirewallOptions, firewallCases } from './firewall-cases.js'
 export { ownServer, whenAvailable } from './own-server.js'

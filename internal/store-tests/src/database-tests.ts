@@ -1,0 +1,54 @@
+import { headlineCases, processCases } from '@koa-session/behaviour'
+import { planCases } from '@koa-session/behaviour/plans'
+import { type SharedServer, urlVariables } from '@koa-session/test-servers'
+import type { TestFn } from 'ava'
+import type { Store } from 'koa-session-core'
+import { type Capability, conformanceCases } from 'koa-session-core/testkit'
+import { bundleCase } from './bundle-case.js'
+import { closeCases } from './close-cases.js'
+import { exitCases } from './exit-cases.js'
+import type { OpenStore } from './tested-store.js'
+
+export interface DatabaseOptions {
+  /** What `sharedServer` gave; without one all tests are skipped. */
+  readonly server: SharedServer | undefined
+  /** Opens a store on a client of its own. */
+  readonly open: OpenStore
+  /** Opens a store on a client that all stores share. */
+  create(world: string): Store
+  /** The modules `open.js`, which exports `open`, and `world.js`, which exports `create`, are beside this one. */
+  readonly module: string
+  readonly capabilities: readonly Capability[]
+}
+
+/** What every database store is tested with on a server that works. */
+export function databaseStoreTests(test: TestFn, options: DatabaseOptions): void {
+  const { server, open, create, capabilities } = options
+  const module = new URL('open.js', options.module)
+  const { url, host, port } = server ?? { url: '', host: '', port: 0 }
+  if (server) process.env[urlVariables[server.kind]] = url
+  const onOwnClient = (world: string) => open(url, world)
+  const processes = processCases({ module: new URL('world.js', options.module).href })
+  test.after.always(() => processes.end())
+
+  // One by one, and before all others: plans set the clock, and cases about time count on a process that is not busy.
+  const serial = server ? test.serial : test.serial.skip
+  for (const { title, run } of [
+    ...planCases({ create: onOwnClient }),
+    ...headlineCases({ create: onOwnClient, shared: true }),
+    ...processes.cases,
+    ...closeCases({ open, server: { url, host, port } }),
+    ...exitCases({ module, url }),
+    bundleCase({ module, url, capabilities }),
+  ]) {
+    serial(title, async t => {
+      await t.notThrowsAsync(run())
+    })
+  }
+  const parallel = server ? test : test.skip
+  for (const { title, run } of conformanceCases({ create, capabilities })) {
+    parallel(title, async t => {
+      await t.notThrowsAsync(run())
+    })
+  }
+}

@@ -1,0 +1,18 @@
+import { databaseStoreTests } from '@koa-session/store-tests'
+import { sharedServer } from '@koa-session/test-servers'
+import test from 'ava'
+import { postgresStore } from 'koa-session-store-postgres'
+import pg from 'pg'
+import { open } from './open.js'
+
+const server = await sharedServer('postgres')
+const pool = new pg.Pool({ connectionString: server?.url, max: 20 })
+test.after.always(() => pool.end())
+
+databaseStoreTests(test, {
+  server,
+  open,
+  create: world => postgresStore({ pool, table: world }),
+  module: import.meta.url,
+  capabilities: ['sweep', 'keys', 'shared'],
+})
