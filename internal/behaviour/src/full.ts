@@ -1,2 +1,2 @@
-/** Whether everything is run in every combination, as `FULL=1` asks: it takes most of an hour. */
+/** Whether everything is run in every combination, as `FULL=1` asks. */
 export const isFull = !['', '0', 'false', undefined].includes(process.env.FULL)
