@@ -8,7 +8,7 @@ import { appendFile, writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { groups } from './groups.js'
 import { machine } from './harness/machine.js'
-import { removeFolder } from './harness/servers.js'
+import { removeFolder, serversUsed } from './harness/servers.js'
 
 const { values } = parseArgs({
   options: { only: { type: 'string' }, append: { type: 'boolean' }, out: { type: 'string' } },
@@ -37,6 +37,8 @@ for (const [name, { title, run }] of Object.entries(groups)) {
     print(`## ${title}\n\nThis group failed.`)
   }
 }
+const servers = serversUsed()
+if (servers !== '') print(`Servers: ${servers}.`)
 print(`It took ${((performance.now() - started) / 60_000).toFixed(1)} minutes.`)
 
 await removeFolder()

@@ -17,6 +17,7 @@ interface Costs {
 
 /** What calls of a store take with more and more sessions in it. */
 export async function growth(): Promise<string> {
+  if (!sizes.every(size => size >= 1000)) throw new TypeError('SIZES must be whole numbers from 1000 on, with commas')
   const rows: string[][] = []
   for (const storage of storages) {
     const place = await placeOf(storage)

@@ -21,8 +21,17 @@ export async function placeOf(storage: string): Promise<Place | undefined> {
   folder ??= mkdtemp(join(tmpdir(), 'koa-session-bench-'))
   if (!isDatabase(storage)) return { url: '', folder: await folder }
   const server = await sharedServer(storage)
-  return server && { url: server.url, folder: await folder }
+  if (server === undefined) return undefined
+  // The path of the program is this machine's business.
+  const label = 'label' in server ? String(server.label).replace(/ \(.*$/, '') : 'the one of the environment'
+  used.set(storage, label)
+  return { url: server.url, folder: await folder }
 }
+
+const used = new Map<string, string>()
+
+/** Which programs of which versions served so far; empty: none. */
+export const serversUsed = (): string => [...used].map(([storage, label]) => `${storage}: ${label}`).join(', ')
 
 export async function removeFolder(): Promise<void> {
   if (folder) await rm(await folder, { recursive: true, force: true })
