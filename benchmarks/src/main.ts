@@ -7,6 +7,7 @@
 import { appendFile, writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { groups } from './groups.js'
+import { leaveServerCore } from './harness/cores.js'
 import { machine } from './harness/machine.js'
 import { removeFolder, serversUsed } from './harness/servers.js'
 
@@ -24,6 +25,7 @@ function print(part: string): void {
   process.stdout.write(`${part}\n\n`)
 }
 
+leaveServerCore()
 const started = performance.now()
 print('# Results')
 print(machine(`npm run bench${values.only === undefined ? '' : ` -- --only=${values.only}`}`))
