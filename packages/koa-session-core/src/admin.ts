@@ -23,27 +23,27 @@ export interface SessionInfo {
 }
 
 export interface Admin {
-  /** Make a session outside of a request. `cookie` is a `Cookie` header value under every name the id may be read by. */
+  /** Create a session outside of a request. `cookie` is a `Cookie` header value with every name that the id may be read under. */
   create(data: SessionData): Promise<{ id: string; key: string; cookie: string }>
   /**
-   * The session of a request that Koa does not handle, such as a WebSocket upgrade; `undefined` when there is none. It is
-   * not touched, `save()` keeps changes, and its id cannot change.
+   * Load the session of a request that Koa does not handle, such as a WebSocket upgrade; `undefined` if there is none. The
+   * session is not touched, `save()` stores changes, and its id cannot change.
    */
   open(req: IncomingMessage): Promise<Session | undefined>
   /** The live sessions of a subject. Rejects with a `TypeError` without `subject` or on a store that cannot list. */
   list(subject: string): AsyncIterable<SessionInfo>
   /**
-   * End the session under `key`, wherever it went meanwhile; with `subject` only one of theirs. Resolves to whether a
-   * session was ended.
+   * Destroy the session under `key`, even if it rotates meanwhile; with `subject`, only a session of that subject. Resolves to
+   * whether a session was destroyed.
    */
   revoke(key: string, options?: { readonly subject?: string }): Promise<boolean>
   /**
-   * End every session of a subject that exists at the time of the call, but the one under `except`, however often they change
-   * their ids meanwhile. Resolves to how many were ended. Rejects with a `TypeError` without `subject` or on a store that
-   * cannot list.
+   * Destroy every session of a subject that exists at the time of the call, even if it rotates meanwhile, except the one under
+   * the key `except`. Resolves to the number of destroyed sessions. Rejects with a `TypeError` without the option `subject` or
+   * on a store that cannot list.
    */
   revokeAll(subject: string, options?: { readonly except?: string }): Promise<number>
-  /** Delete now what expired an hour ago or earlier. Resolves to how many went. */
+  /** Delete the sessions that expired an hour ago or earlier. Resolves to their number. */
   sweep(): Promise<number>
   /** Stop sweeping and close the store. */
   close(): Promise<void>
@@ -64,7 +64,7 @@ export function admin(
     await options.store.close()
   }
 
-  /** The hash of a subject whose sessions are asked for. */
+  /** The hash of the subject. */
   const listed = (subject: unknown): string => {
     if (!options.subjectOf) throw new TypeError('list and revokeAll need the option subject')
     if (!('keys' in options.store)) throw new TypeError(`store ${options.store.name} cannot list sessions`)
@@ -124,7 +124,7 @@ export function admin(
 
     async revoke(key, revoked = {}) {
       const { subject } = checkedObject('revoke()', revoked)
-      // The value is not shown: it may be an id.
+      // The message does not show the value, which may be an id.
       if (!isKey(key)) throw new TypeError('revoke(key): key must be 64 lower-case hex characters')
       if (subject === undefined) return (await destroy(engine, key, { deadline: store.deadline() })).ended
       if (!options.subjectOf) throw new TypeError('revoke(key, { subject }) needs the option subject')
@@ -148,7 +148,7 @@ export function admin(
       let count = 0
       let heardAt = call.at
       try {
-        // Twice, because a session may have been about to change its id as the call began.
+        // Two passes, because a session may have been rotating when the call began.
         for (let pass = 0; pass < 2; pass++) {
           for await (const key of keysOf(store, hash)) {
             if (except !== undefined) spares = await revocations.spares(hash, call)
@@ -181,7 +181,7 @@ function checkedObject<T extends object>(name: string, options: T): T {
   throw new TypeError(`${name}: options must be an object, got ${kindOf(options)}`)
 }
 
-/** The value is not shown: it may be somebody's name. */
+/** The message does not show the value, which may be a person's name. */
 function hashOf(subject: unknown): string {
   if (typeof subject === 'string') return sha256(subject)
   throw new TypeError(`subject must be a string, got ${kindOf(subject)}`)

@@ -4,8 +4,8 @@ import type { StoreCall } from './store.js'
 type Listener = (reason: unknown) => void
 
 /**
- * A call that may be aborted. Few calls are, and making an AbortSignal costs more than a read from memory, so it is made
- * when a store asks for it.
+ * A call that may be aborted. Few calls are aborted, and an AbortSignal costs more than a read from memory, so it is made
+ * only when a store reads it.
  */
 export class BoundedCall implements StoreCall, Bounded {
   deadline: Deadline

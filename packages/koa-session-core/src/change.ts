@@ -13,7 +13,7 @@ export interface Client {
   readonly restriction: Restriction | undefined
   /** Whether there is a way to hand out an id. */
   readonly deliverable: boolean
-  /** Whether this request ended a session. */
+  /** Whether this request destroyed a session. */
   readonly hasLeft: boolean
   /** Whether it did so by `regenerate` last. */
   readonly hasRegenerated: boolean

@@ -1,6 +1,6 @@
 /** The options of one function. */
 export interface OptionNames {
-  /** The options there are. */
+  /** The names of all options. */
   readonly known: readonly string[]
   /**
    * Advice on other names, in lower case and without `_` and `-`: the name of the option that is meant, or
@@ -10,7 +10,7 @@ export interface OptionNames {
 }
 
 /**
- * Checks the options of one call. `end` throws one `TypeError` that names everything that is wrong with them:
+ * Checks the options of one call. `end` throws one `TypeError` that lists all mistakes:
  * `redisStore(): option prefix must be a non-empty string, got ""`. No message shows a value that may be a secret.
  */
 export class OptionCheck {
@@ -22,7 +22,7 @@ export class OptionCheck {
     this.#where = where
   }
 
-  /** All names in `options` must be known. Throws at once if it is no object. `group` is the option that holds them. */
+  /** Requires that all names in `options` are known. Throws at once if it is no object. `group` is the option that holds them. */
   names(options: unknown, { known, hints = {} }: OptionNames, group?: string): void {
     if (typeof options !== 'object' || options === null || Array.isArray(options)) {
       const instead = known.includes('url') && typeof options === 'string' ? '; did you mean { url }?' : ''
@@ -44,22 +44,22 @@ export class OptionCheck {
     }
   }
 
-  /** `option` is wrong. */
+  /** Reports that `option` is wrong. */
   fault(option: string, rule: string): void {
     this.#faults.push(`option ${option} ${rule}`)
   }
 
-  /** `option` is wrong unless `good`. The value is shown if it is a number, a boolean or a short string. */
+  /** Reports `option` unless `good`. The message shows the value if it is a number, a boolean or a short string. */
   that(option: string, good: boolean, rule: string, value: unknown): void {
     if (!good) this.fault(option, `${rule}, got ${show(value)}`)
   }
 
-  /** The same for a URL, a client, a key: of the value only its type is shown. `advice` says what to do instead. */
+  /** The same for a URL, a client or a key: the message shows only the type of the value. `advice` says what to do instead. */
   secret(option: string, good: boolean, rule: string, value: unknown, advice = ''): void {
     if (!good) this.fault(option, `${rule}, got ${kindOf(value)}${advice && `; ${advice}`}`)
   }
 
-  /** `value` must be an object with these methods: whether it is. */
+  /** Requires an object with these methods. Returns whether `value` is one. */
   methods(option: string, value: unknown, required: readonly string[], advice?: string): boolean {
     const missing = required.find(method => typeof Object(value)[method] !== 'function')
     if (missing === undefined) return true
@@ -69,7 +69,7 @@ export class OptionCheck {
     return false
   }
 
-  /** Exactly one of two options must be there. */
+  /** Requires exactly one of two options. */
   either(options: object, one: string, other: string): void {
     const given = [one, other].filter(name => (options as Record<string, unknown>)[name] !== undefined)
     if (given.length === 1) return
@@ -78,8 +78,8 @@ export class OptionCheck {
   }
 
   /**
-   * `value` must be a URL that begins with one of `starts` and that `parse` takes: it throws where the driver would. A
-   * message shows nothing of it.
+   * Requires a URL that begins with one of `starts` and that `parse` accepts; `parse` throws where the driver would. The
+   * message shows no part of the URL.
    */
   url(option: string, value: unknown, starts: readonly string[], parse: (url: string) => unknown = parsed): void {
     if (typeof value !== 'string' || !starts.some(start => value.toLowerCase().startsWith(start))) {
@@ -91,7 +91,7 @@ export class OptionCheck {
       parse(value)
       if (!isCutShort(value)) return
     } catch (error) {
-      // Drivers quote what they cannot understand; names of options are all that is no secret.
+      // Drivers quote text that they cannot parse. Only the names of options are no secret.
       said = /^options? [A-Za-z, ]{1,60} (is|are) not supported$/.exec((error as Error).message)?.[0]
     }
     const encode = 'percent-encode user name and password with encodeURIComponent (# is %23, / is %2F, @ is %40)'
@@ -139,7 +139,7 @@ function parsed(text: string): void {
   for (const part of [username, password, hostname, pathname]) decodeURIComponent(part)
 }
 
-/** Whether an `@` stands where none belongs: a `/`, `?` or `#` in the password ended the host before it. */
+/** Whether an `@` follows the host, because a `/`, `?` or `#` in the password ended the host too early. */
 const isCutShort = (url: string): boolean => /^[^:]*:\/\/[^@/?#]*([/?#][^@=]*|#.*)@/.test(url)
 
 function className(value: object): string {
@@ -170,7 +170,7 @@ function hintFor(
 
 const plainName = (name: string): string => name.slice(0, 40).toLowerCase().replace(/[_-]/g, '')
 
-/** How many characters must be put in, taken out or exchanged to make `a` of `b`. */
+/** The number of insertions, deletions and substitutions between `a` and `b`. */
 function distance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, n) => n)
   for (let i = 1; i <= a.length; i++) {

@@ -2,15 +2,15 @@ import { types } from 'node:util'
 import { isSessionError, SessionError } from './errors.js'
 import { builtIn, comesBack, parseRich, stringifyRich } from './rich-text.js'
 
-/** How session data becomes text and comes back. */
+/** Converts session data to text and back. */
 export interface Codec {
-  /** The text for `value`, always the same one. Throws when `parse` would not bring `value` back as it was. */
+  /** Returns the text for `value`, always the same one. Throws if `parse` would return a different value. */
   stringify(value: unknown): string
-  /** The value behind a text that `stringify` made. Throws for any other text, and runs no code found in it. */
+  /** Returns the value of a text that `stringify` made. Throws for any other text, and runs no code from it. */
   parse(text: string): unknown
 }
 
-/** In front of what is more than JSON; no JSON text starts with it. */
+/** Marks a text that is more than JSON. No JSON text starts with it. */
 const richMark = '~'
 export const maxDepth = 1000
 
@@ -18,9 +18,9 @@ export const maxDepth = 1000
 type Path = (string | number)[]
 
 /**
- * Plain data as JSON text. Date, Map, Set, BigInt, URL, RegExp, Buffer, typed arrays, `undefined`, `NaN`, `-0`, holes,
- * null prototypes, shared references and cycles in a form of their own behind a `~`. Anything else, such as a function
- * or an instance of a class, is an `ERR_SESSION_ENCODE` that names where it was found.
+ * Writes plain data as JSON text. Date, Map, Set, BigInt, URL, RegExp, Buffer, typed arrays, `undefined`, `NaN`, `-0`, holes,
+ * null prototypes, shared references and cycles are written in another form behind a `~`. Anything else, such as a function
+ * or an instance of a class, is an `ERR_SESSION_ENCODE` that names its path.
  */
 export function jsonCodec(): Codec {
   return { stringify, parse }
@@ -35,8 +35,8 @@ function stringify(value: unknown): string {
 }
 
 /**
- * Whether JSON brings `value` back as it was. If not, `stringify` writes it in the other form, or this throws as `stringify`
- * does. Objects in `seen` are elsewhere in the session already, so JSON would make two of them.
+ * Whether `value` survives JSON unchanged. If not, `stringify` writes it in the other form, or this throws as `stringify`
+ * does. Objects in `seen` are elsewhere in the session already, so JSON would duplicate them.
  */
 export const isPlain = (value: unknown, seen: Set<object>): boolean => guarded(path => isJson(value, path, seen))
 
@@ -52,7 +52,7 @@ function guarded<Result>(walk: (path: Path) => Result): Result {
 function parse(text: string): unknown {
   if (!text.startsWith(richMark)) return JSON.parse(text)
   const value = parseRich(text.slice(richMark.length))
-  // The library reads more texts than it writes: what it would write otherwise is not ours, or was tampered with.
+  // The library reads more texts than it writes. A text that it would write differently is foreign or was tampered with.
   if (stringify(value) !== text) throw new SyntaxError('not a text of this codec')
   return value
 }
@@ -60,8 +60,8 @@ function parse(text: string): unknown {
 export const isJsonNumber = (value: number): boolean => Number.isFinite(value) && !Object.is(value, -0)
 
 /**
- * Whether JSON brings `value` back as it was. Throws where the library would not either. Calls no getter and no trap,
- * so that what was checked is what gets written.
+ * Whether `value` survives JSON unchanged. Throws if it would not survive the library either. Calls no getter and no trap, so
+ * that nothing can change between the check and the writing.
  */
 function isJson(value: unknown, path: Path, seen: Set<object>): boolean {
   if (typeof value === 'string' || typeof value === 'boolean' || value === null) return true

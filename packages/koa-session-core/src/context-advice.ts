@@ -2,8 +2,8 @@ import { contextHints } from './other-libraries.js'
 import { warnOnce } from './warn-once.js'
 
 /**
- * Let the contexts of an app answer to members of other session libraries: reading one gives `undefined`, as without it,
- * and warns once of all of them. An app may set each to something of its own.
+ * Define members of other session libraries on the contexts of an app: reading one returns `undefined`, as before, and warns
+ * once. An app may set each to a value of its own.
  */
 export function adviseOnMembers(context: object): void {
   for (const name of Object.keys(contextHints)) {
@@ -27,7 +27,7 @@ function message(read: string): string {
   return `ctx.${read} belongs to another session library; here it is undefined. ${hints.join('; ')}`
 }
 
-/** A handler that deletes `ctx.session` meant to end the session. Throws a `TypeError` that says how. */
+/** A handler that deletes `ctx.session` means to destroy the session. Throws a `TypeError` that says how. */
 export function assertNotDeleted(ctx: object): void {
   if (Object.hasOwn(ctx, 'session')) return
   throw new TypeError('delete ctx.session ends nothing: set ctx.session = null, or await ctx.session.destroy()')

@@ -1,7 +1,7 @@
 import type { Context } from 'koa'
 import { warnOnce } from './warn-once.js'
 
-/** Headers by which proxies tell that the client came by HTTPS. */
+/** Headers in which proxies report that the client used HTTPS. */
 const forwarding = [
   ...[
     'forwarded',
@@ -15,14 +15,14 @@ const forwarding = [
 ]
 
 export interface SentCookie {
-  /** Whether the request came by HTTPS, as far as the app knows. */
+  /** Whether the request used HTTPS, as far as the app knows. */
   readonly secureRequest: boolean
   /** Whether the cookie goes out with `Secure`. */
   readonly secure: boolean
   readonly domain: string | undefined
 }
 
-/** Warn, once per process, of a session cookie that browsers will refuse, or that travels in clear in production. */
+/** Warn, once per process, about a session cookie that browsers will refuse, or that travels in clear in production. */
 export function adviseOnCookie(ctx: Context, { secureRequest, secure, domain }: SentCookie): void {
   const { hostname } = ctx
   if (domain !== undefined && !isWithin(hostname, domain)) {
@@ -43,7 +43,7 @@ export function adviseOnCookie(ctx: Context, { secureRequest, secure, domain }: 
   }
 }
 
-/** Warn, once per process, when a proxy says that the client came by HTTPS and the app does not listen to it. */
+/** Warn, once per process, if a proxy reports HTTPS and the app ignores its headers. */
 export function adviseOnProxy(ctx: Context): void {
   if (ctx.req.headers['x-forwarded-proto'] === undefined || ctx.app.proxy || ctx.secure) return
   if (!isForwardedHttps(ctx)) return
@@ -54,7 +54,7 @@ function isForwardedHttps({ req }: Context): boolean {
   return String(req.headers['x-forwarded-proto']).split(',', 1)[0]?.trim() === 'https'
 }
 
-/** The names of headers only: the values of some hold addresses of clients. */
+/** The names of headers, never values: some hold addresses of clients. */
 function remedy({ app, req }: Context): string {
   const seen = forwarding.filter(name => req.headers[name] !== undefined)
   const headers =

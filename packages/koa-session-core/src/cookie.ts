@@ -8,23 +8,23 @@ import type { MaxAge } from './record.js'
 
 /** How a session id travels between client and server. */
 export interface Transport {
-  /** The id the request presents, whatever it looks like, or `undefined`. `secure` is unknown outside of a Koa request. */
+  /** Returns the id in the request, in any form, or `undefined`. `secure` is unknown outside of a Koa request. */
   read(req: IncomingMessage, how?: { readonly secure?: boolean | undefined }): string | undefined
-  /** Put an id on the response, or with `null` have the client forget the one it has. */
+  /** Put an id on the response. `null` makes the client forget its id. */
   write(ctx: Context, id: string | null, how: { readonly maxAge: MaxAge; readonly secure: boolean }): void
-  /** The request header that `read` looks at, for `Vary`. */
+  /** The request header that `read` reads, for `Vary`. */
   readonly vary?: string
 }
 
 /** The attributes of RFC 6265bis, each changing exactly its own. */
 export interface CookieOptions {
   /**
-   * One name for every request. Names with a prefix need what the prefix promises.
+   * One name for every request. A name with a prefix needs the attributes that the prefix promises.
    * @default '__Host-sid' on a secure request ('__Secure-sid' with path or domain), 'sid' on a plain one
    */
   readonly name?: string
   /**
-   * Outside of it no session is created and no cookie is sent.
+   * Outside of this path no session is created and no cookie is sent.
    * @default '/'
    */
   readonly path?: string
@@ -57,14 +57,14 @@ export interface Presented {
   readonly id: string | undefined
   /** Whether the answer is the one of a secure request. A plain request may bring the cookie of a secure one. */
   readonly secure: boolean
-  /** Where the search for the next value goes on: in which name, and behind which character. */
+  /** The name and the position at which the search for the next value continues. */
   readonly name: number
   readonly end: number
 }
 
-/** A transport as the core uses it: the cookie, or what the app gave. */
+/** A transport as the core uses it: the cookie, or the app's own. */
 export interface IdTransport extends Pick<Transport, 'write' | 'vary'> {
-  /** Every name of a cookie that the id may be read under. */
+  /** Every cookie name that the id may be read under. */
   readonly names: readonly string[]
   /** The key of the session with that id. */
   readonly keyOf: (id: string) => string
@@ -72,7 +72,7 @@ export interface IdTransport extends Pick<Transport, 'write' | 'vary'> {
   readonly path: string
   /** Whether a browser may keep the id back from a cross-site request. */
   readonly sameSite: boolean
-  /** The first id that the request presents, or the one `after` another. `secure` is `undefined` outside of a Koa request. */
+  /** The first id in the request, or the one `after` another. `secure` is `undefined` outside of a Koa request. */
   present(req: IncomingMessage, secure: boolean | undefined, after?: Presented): Presented | undefined
 }
 
@@ -183,8 +183,8 @@ const isEncrypted = (req: IncomingMessage): boolean =>
   (req.socket as { encrypted?: boolean } | undefined)?.encrypted === true
 
 /**
- * Where the next value of a cookie of that name begins, or -1. Only spaces and tabs are skipped before a name: what else
- * Unicode calls a space would let a cookie that any subdomain may set pass for one with a `__Host-` prefix.
+ * The index of the next value of a cookie of that name, or -1. Skips only spaces and tabs before a name: with Unicode's other
+ * spaces, a cookie that any subdomain may set could pass for one with a `__Host-` prefix.
  */
 function nextValue(header: string, name: string, from: number): number {
   for (let at = header.indexOf(name, from); at >= 0; at = header.indexOf(name, at + 1)) {
@@ -197,7 +197,7 @@ function nextValue(header: string, name: string, from: number): number {
   return -1
 }
 
-/** The value that begins there, as it stands, if it looks like an id. */
+/** The value at that index, unchanged, if it looks like an id. */
 function idAt(header: string, start: number): string | undefined {
   const end = start + idLength
   if (end < header.length && header[end] !== ';') return undefined
@@ -205,7 +205,7 @@ function idAt(header: string, start: number): string | undefined {
   return isId(value) ? value : undefined
 }
 
-/** Under this a transport names what is hashed with every id. A second installed copy of this package reads it too. */
+/** The property of a transport whose text is hashed with every id. A second installed copy of this package reads it too. */
 const scope: unique symbol = Symbol.for('koa-session-core.scope')
 
 interface Scoped {
@@ -231,7 +231,10 @@ export function idTransport(transport: Transport): IdTransport {
   }
 }
 
-/** The id in a header, for clients without cookies: the response sets it, the client sends it back. Empty: forget it. */
+/**
+ * Carries the id in a header, for clients without cookies: the response sets it, and the client sends it back. An empty header
+ * tells the client to forget the id.
+ */
 export function headerTransport(options: { readonly name: string }): Transport {
   const check = new OptionCheck('headerTransport()')
   check.names(options, { known: ['name'] })

@@ -30,8 +30,8 @@ export class DataText {
   }
 
   /**
-   * The top-level keys, of all or of `among`, whose values in `bag` are not those of this text: set, changed inside, or
-   * deleted. Throws ERR_SESSION_ENCODE for a value that cannot be encoded.
+   * The top-level keys, all or those in `among`, whose values in `bag` differ from this text: set, changed inside, or deleted.
+   * Throws ERR_SESSION_ENCODE for a value that cannot be encoded.
    */
   changes(bag: object, among?: readonly string[]): string[] {
     const now = among ? pick(bag, among) : shallowCopy(bag)

@@ -1,6 +1,6 @@
 import { clearTimeout, elapsed, setTimeout } from './waiting.js'
 
-/** A moment by the monotonic clock, in milliseconds, at which waiting ends. */
+/** A deadline by the monotonic clock, in milliseconds. */
 export type Deadline = number
 
 /** Something that waits until a moment at most. */

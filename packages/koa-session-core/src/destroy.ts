@@ -17,11 +17,11 @@ export interface Destroying {
 }
 
 export interface Destroyed {
-  /** Whether this call ended anything. */
+  /** Whether this call destroyed anything. */
   readonly ended: boolean
-  /** The session that this call ended, unless it could not be read. */
+  /** The session that this call destroyed, unless it could not be read. */
   readonly session?: Live | undefined
-  /** The tombstone that was left, or the one of another login that was met. */
+  /** The tombstone that this call left, or that of another login which it found. */
   readonly tombstone?: Tombstone | undefined
 }
 

@@ -30,7 +30,7 @@ export interface DraftSettings extends RecordSettings {
 /** A session as its request changed it, at one moment and on top of one stored state. */
 export interface View {
   readonly data: DataText
-  /** Whether there is something a commit would store. */
+  /** Whether a commit has something to store. */
   readonly dirty: boolean
   readonly subject: string | undefined
   /** Whether the request made it somebody else's session. */
@@ -43,7 +43,7 @@ export interface Before {
   readonly draft?: Draft
   /** By `regenerate`, not by `destroy` or `null`. */
   readonly regenerated: boolean
-  /** Whether this request ended it. Otherwise somebody else had. */
+  /** Whether this request destroyed it, rather than another one. */
   readonly ended: boolean
   /** The tombstone in its place: of this request, or of another login. */
   readonly tombstone: Tombstone | undefined
@@ -69,7 +69,7 @@ export type Standing =
 const asNew: Standing = { kind: 'new' }
 const asStored: Standing = { kind: 'stored' }
 
-/** One session as one request works on it: what is known to be stored, and what the request made of it. */
+/** One session as one request works on it: the known stored state and the changes of the request. */
 export class Draft {
   readonly #settings: DraftSettings
   #id: string | undefined
@@ -87,11 +87,11 @@ export class Draft {
   queued: Queued[] = []
   /** The id was made by this request, so no other request can know it. */
   fresh: boolean
-  /** Set if this session took the place of another one, once that has ended. */
+  /** Set if this session replaced another one, once that is destroyed. */
   before: Before | undefined
-  /** It was created by a clock that was ahead. */
+  /** `createdAt` comes from a clock that was ahead. */
   isMisdated = false
-  /** The turn of the event loop in which the store last said that the session lives. */
+  /** The turn of the event loop in which the store last confirmed that the session is live. */
   provenIn = -1
   readonly #first: Live | null
 
@@ -106,7 +106,7 @@ export class Draft {
     this.fresh = !known
   }
 
-  /** The newest stored state this request knows. What the request changed is what differs from it. */
+  /** The newest stored state that this request knows. Differences from it are the request's changes. */
   get known(): Live | null {
     return this.#known
   }
@@ -156,12 +156,12 @@ export class Draft {
     return expiry(this.#settings, now, this.#start(now, this.createdAt, this.maxAge), this.maxAge)
   }
 
-  /** A session that would be over by its new `maxAge`, or before it was ever stored, begins its term anew. */
+  /** Restart the term of a session that would be over by its new `maxAge`, or before it was ever stored. */
   #start(now: number, createdAt: number, maxAge: MaxAge): number {
     return isOver(this.#settings, now, createdAt, maxAge) ? now : createdAt
   }
 
-  /** Go on under another id. */
+  /** Continue under another id. */
   moveTo(id: string): void {
     this.#id = id
     this.#key = this.#settings.keyOf(id)
@@ -223,7 +223,7 @@ export class Draft {
     return !this.untouched && this.view().dirty
   }
 
-  /** Whether this request signed somebody in: as a subject that its session did not have before. */
+  /** Whether this request signed somebody in, as a subject that its session did not have before. */
   authenticates({ moved, subject } = this.view()): boolean {
     return moved && subject !== undefined && !this.had(subject)
   }
@@ -235,7 +235,7 @@ export class Draft {
     return this.#subjectOf(this.#first) === subject || this.#subjectOf(this.known) === subject
   }
 
-  /** Whether the session was somebody's when this request read it. */
+  /** Whether the session had a subject when this request read it. */
   get hadSubject(): boolean {
     return this.#subjectOf(this.#first) !== undefined || this.before?.draft?.hadSubject === true
   }
@@ -256,7 +256,7 @@ export class Draft {
     }
   }
 
-  /** The next state: `now`, and what this request made of it. */
+  /** The next state: `now` with the changes of this request. */
   compose(key: string, view: View, now = this.known): Live {
     const { codec, subjectOf } = this.#settings
     const texts = now?.texts() ?? { flash: '', taken: '', data: '' }
@@ -288,7 +288,7 @@ export class Draft {
     else this.lose(this.key, newest)
   }
 
-  /** Take over a newer stored state: show what others changed, keep what this request changed. */
+  /** Take over a newer stored state: show the changes of others, and keep those of this request. */
   adopt(next: Live): void {
     this.show(next)
     this.#know(next)
@@ -337,7 +337,7 @@ export class Draft {
     }
   }
 
-  /** Become a new session that holds only what this request set: the one it was is gone, and somebody signed in. */
+  /** Become a new session with only the values that this request set: the old session is gone, and somebody signed in. */
   startOver(): void {
     const bag = this.bag as object
     const mine = new Set(this.#base.changes(bag))

@@ -1,7 +1,7 @@
 import { createCipheriv, createDecipheriv, createHash, randomBytes, scryptSync } from 'node:crypto'
 import { undecodable } from './errors.js'
 
-/** Between the clear text of a body and what the store keeps of it. */
+/** Converts between the clear text of a body and the text in the store. */
 export interface Seal {
   seal(text: string, bound: string): string
   open(sealed: string, bound: string): string

@@ -6,18 +6,18 @@ import { ownMessages } from './flash-queue.js'
 import { type Stored, tombstone } from './record.js'
 import { turn } from './turn.js'
 
-/** A session that a request ended, and the one it put in its place. */
+/** A session that a request destroyed, and its replacement. */
 export interface Ending {
   readonly old: Draft
   readonly next: Draft
   /** `regenerate`: a late request under the old id finds a tombstone. */
   readonly isLogin: boolean
-  /** Set by the first attempt: a second one must not make the request wait twice. */
+  /** Set by the first attempt, so that a second one does not make the request wait twice. */
   deadline?: Deadline
   running?: Promise<void>
 }
 
-/** The sessions one request ended. Each is carried out once; one that failed can be tried again. */
+/** The sessions that one request destroyed. Each ending is carried out once; a failed one can be retried. */
 export class Endings {
   readonly #engine: Engine
   /** Marks the flash messages that the request queued. */
@@ -63,7 +63,7 @@ export class Endings {
     const { key, record, successor } = before.tombstone
     const plan = (now: Stored | null) =>
       now?.record.version === record.version ? { record: tombstone(key, successor, 'login') } : undefined
-    // Otherwise it is found for a minute more, and is no session.
+    // If this fails, the tombstone stays for a minute, and is no session.
     await this.#engine.sessions.replace(key, plan, { deadline, known: before.tombstone }).catch(() => {})
   }
 
@@ -71,7 +71,7 @@ export class Endings {
     const { options, sessions } = this.#engine
     const elsewhere = old.standing.kind === 'left' ? old.standing.at : undefined
     if (!elsewhere && !old.known && !sessions.busy(old.key)) {
-      // It was never stored: what counts is the one before it.
+      // It was never stored, so the session before it counts.
       next.before = old.before
       return
     }

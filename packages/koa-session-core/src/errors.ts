@@ -6,11 +6,11 @@ const codes = {
   ERR_SESSION_STORE: { status: 503, retry: true },
   /** The store did not answer within `storeTimeout`. */
   ERR_SESSION_TIMEOUT: { status: 503, retry: true },
-  /** A commit kept losing against others until `storeTimeout` had passed. */
+  /** A commit kept losing races against other commits until `storeTimeout` had passed. */
   ERR_SESSION_CONFLICT: { status: 503, retry: true },
-  /** A stored record could not be understood: foreign, damaged, or sealed with another key. */
+  /** A stored record cannot be decoded: it is foreign, damaged, or sealed with another key. */
   ERR_SESSION_DECODE: { status: 500, retry: false },
-  /** The session holds something the codec would not bring back as it was. */
+  /** The session holds a value that would come back different. */
   ERR_SESSION_ENCODE: { status: 500, retry: false },
   /** The encoded session is larger than `maxBytes`. */
   ERR_SESSION_TOO_LARGE: { status: 500, retry: false },
@@ -46,7 +46,7 @@ export class SessionError extends Error {
   }
 }
 
-/** Whether `error` is a SessionError, also one of a second installed copy of this package. */
+/** Whether `error` is a SessionError, of this or a second installed copy of this package. */
 export function isSessionError(error: unknown): error is SessionError {
   return typeof error === 'object' && error !== null && brand in error
 }
@@ -61,7 +61,7 @@ export interface Failure {
   readonly cause: Error
 }
 
-/** `data` is what was to be stored, and must not be said. */
+/** `data` is the text that was to be stored. No message may quote it. */
 export function failure(cause: unknown, data: string | undefined): Failure {
   return isSessionError(cause)
     ? { reason: cause.message, cause }

@@ -2,7 +2,7 @@ import { undecodable } from './errors.js'
 import type { GuardedCodec } from './guarded-codec.js'
 import type { Live, Texts } from './record.js'
 
-/** A message as it waits. Its id begins with the mark of the request that queued it. */
+/** A waiting message. Its id begins with the mark of the request that queued it. */
 type Message = readonly [id: string, value: unknown]
 
 /** A message that its request has not stored yet. */
@@ -15,13 +15,13 @@ export interface Queued {
 /** The most messages that wait in one session. */
 const capacity = 50
 /**
- * How many taken messages a session remembers, and for how long, in milliseconds. A commit that lost its reply is repeated
- * within that time and must not queue them again.
+ * The number of taken messages that a session remembers, and for how long, in milliseconds. A commit that lost its reply is
+ * repeated within that time and must not queue them again.
  */
 const remembered = 100
 const memory = 60_000
 
-/** Encoded when it is queued: what cannot be stored fails in the line that queues it, and later changes do not count. */
+/** Encode a message when it is queued: a value that cannot be stored fails in that line, and later changes do not count. */
 export function queuedMessage(codec: GuardedCodec, id: string, value: unknown): Queued {
   return { id, text: codec.encode([id, value] satisfies Message) }
 }
@@ -39,7 +39,7 @@ const isMessage = (value: unknown): value is Message =>
 
 const isMarked = (id: string, mark: string): boolean => id === mark || id.startsWith(`${mark}:`)
 
-/** The queue with `queued` behind it, as text. What already waits, or was taken, comes from an attempt without a reply. */
+/** The queue with `queued` appended, as text. Messages that already wait, or were taken, come from an attempt without a reply. */
 export function joined(codec: GuardedCodec, { flash, taken }: Texts, queued: readonly Queued[]): string {
   if (queued.length === 0) return flash
   const waiting = messages(codec, flash)
@@ -71,7 +71,7 @@ export interface Claim {
   readonly taken: string
 }
 
-/** Take all messages but those of the request with that mark. `undefined`: there are none. */
+/** Take all messages except those of the request with that mark. `undefined`: there are none. */
 export function claim(codec: GuardedCodec, { flash, taken }: Texts, mark: string, by: string): Claim | undefined {
   const waiting = messages(codec, flash)
   const claimed = waiting.filter(([id]) => !isMarked(id, mark))

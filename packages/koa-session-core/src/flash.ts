@@ -3,13 +3,13 @@ import { warnOnce } from './warn-once.js'
 /** Messages for a later request, each delivered once. */
 export interface Flash {
   /**
-   * Take everything that earlier requests queued, oldest first. Awaiting it claims the messages in the store, so of any
-   * number of parallel requests one gets them. `[]`, without a call of the store, when nothing waits.
+   * Take all messages of earlier requests, oldest first. Awaiting it claims the messages in the store, so of any number of
+   * parallel requests one gets them. Resolves to `[]` without a store call if none wait.
    */
   <Message = unknown>(): Promise<Message[]>
   /** Queue `{ type, message }` for a later request. */
   (type: string, message: unknown): void
-  /** Queue any value the codec can store for a later request. At most 50 wait; the oldest goes. */
+  /** Queue any value that the codec can store, for a later request. At most 50 wait; beyond that the oldest is dropped. */
   (value: unknown): void
 }
 

@@ -3,7 +3,7 @@ import { isSessionError, SessionError, undecodable } from './errors.js'
 
 export type Data = Record<string, unknown>
 
-/** The codec as the core calls it: whatever goes wrong inside is one of two SessionErrors. */
+/** The codec as the core calls it: every failure inside is one of two SessionErrors. */
 export class GuardedCodec {
   readonly #codec: Codec
   #empty: string | undefined

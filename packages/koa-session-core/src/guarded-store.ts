@@ -33,11 +33,11 @@ export interface StoreSettings extends RecordSettings {
   readonly storeTimeout: number
 }
 
-/** The store as the core calls it: every call ends in time, every failure is a SessionError, every call can be traced. */
+/** The store as the core calls it: every call has a deadline, every failure is a SessionError, every call can be traced. */
 export class GuardedStore {
   readonly #settings: StoreSettings
   readonly #deadlines = new Deadlines()
-  /** The last failure since a call succeeded, which may be why another one takes so long. */
+  /** The last failure since a call succeeded. It may explain a later timeout. */
   #last: Failure | undefined
 
   constructor(settings: StoreSettings) {
@@ -157,7 +157,7 @@ export class GuardedStore {
 
 export const isTimeout = (error: unknown): boolean => isSessionError(error) && error.code === 'ERR_SESSION_TIMEOUT'
 
-/** How file systems, PostgreSQL, MySQL, MongoDB and Redis say that there is no room. */
+/** The codes of file systems, PostgreSQL, MySQL, MongoDB and Redis for a full store. */
 const noRoom: readonly unknown[] = [
   ...['ENOSPC', 'EDQUOT', 'EFBIG', '53100', '53200'],
   ...['ER_DISK_FULL', 'ER_RECORD_FILE_FULL', 14_031],

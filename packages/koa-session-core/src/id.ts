@@ -27,11 +27,11 @@ export const isId = (value: unknown): value is string => typeof value === 'strin
 
 export const isKey = (value: unknown): value is string => typeof value === 'string' && /^[0-9a-f]{64}$/.test(value)
 
-/** SHA-256 in lower-case hex: all that a store ever sees of an id or a subject. */
+/** SHA-256 in lower-case hex. A store never sees more of an id or a subject. */
 export const sha256 = (text: string): string => hash('sha256', text)
 
 /**
- * How ids become keys. Where the app named its cookie or header, `scope` holds that name and is hashed too: apps that share
- * a store do not accept each other's ids.
+ * Hashes ids to keys. If the app named its cookie or header, `scope` holds that name and is hashed too, so that apps that
+ * share a store do not accept each other's ids.
  */
 export const keyMaker = (scope: string): ((id: string) => string) => (scope === '' ? sha256 : id => sha256(scope + id))

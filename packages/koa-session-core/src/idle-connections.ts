@@ -8,7 +8,7 @@ export interface Connections<C extends object> {
   /** How long an answer may take, in milliseconds. @default as long as it takes */
   readonly callTimeout?: number | undefined
   connect(): Promise<C>
-  /** Whether `connect` gave up for want of time. If others were answered meanwhile, the call goes on waiting. */
+  /** Whether `connect` timed out. If other calls were answered meanwhile, the call goes on waiting. */
   isLate?(error: unknown): boolean
   /** The object that stays the same each time the pool gives out a connection. @default the connection */
   identityOf?(connection: C): object
@@ -20,11 +20,11 @@ export interface Connections<C extends object> {
 const ignore = () => {}
 
 /**
- * Connections that a firewall may have forgotten. It drops what they send and tells neither side, and it does so to all
- * that were idle: the first one found dead costs a wait, and the others are not waited for.
+ * Connections that a firewall may have forgotten. It silently drops the packets of all connections that were idle. The first
+ * dead one costs a wait; the others are skipped.
  */
 export class IdleConnections<C extends object> {
-  /** After so many milliseconds without an answer a connection is idle. Those of a busy process never are. */
+  /** A connection is idle after this many milliseconds without an answer. Those of a busy process never are. */
   static readonly silence = 50
 
   /** How long an idle connection has to answer, in milliseconds. */
@@ -32,7 +32,7 @@ export class IdleConnections<C extends object> {
 
   readonly #pool: Connections<C>
   readonly #answeredAt = new WeakMap<object, number>()
-  /** Those that have not answered since are not worth a try. */
+  /** Connections that have not answered since then are skipped. */
   #doubtedAt = Number.NEGATIVE_INFINITY
   #lastAnsweredAt = Number.NEGATIVE_INFINITY
 
@@ -41,8 +41,8 @@ export class IdleConnections<C extends object> {
   }
 
   /**
-   * Gives a connection to `work`, which must be good for doing twice: it begins anew on another one when a firewall has
-   * forgotten the first. As soon as the signal aborts, the call ends with its reason and so does the connection.
+   * Gives a connection to `work`, which must be safe to run twice: if a firewall has forgotten the connection, `work` starts
+   * again on another. When the signal aborts, the call rejects with its reason at once, and the connection is closed.
    */
   async use<T>(signal: AbortSignal | undefined, work: (connection: C) => Promise<T>): Promise<T> {
     const { store, callTimeout, identityOf } = this.#pool
@@ -82,21 +82,21 @@ export class IdleConnections<C extends object> {
       } catch (error) {
         // A pool cannot be told to stop: a connection that it gives out later goes back.
         connecting.then(connection => this.#pool.release(connection), ignore)
-        // A server that answers others is not away but busy.
+        // A server that answers other calls is busy, not away.
         if (signal?.aborted || this.#lastAnsweredAt < askedAt || !this.#pool.isLate?.(error)) throw error
       }
     }
   }
 }
 
-/** The server said nothing in time. */
+/** The server did not answer in time. */
 export class NoAnswerError extends Error {
   constructor(store: string, milliseconds: number) {
     super(`${store} gave no answer within ${milliseconds} ms`)
   }
 }
 
-/** `answer`, or a NoAnswerError after so many milliseconds. */
+/** Settles like `answer`, or rejects with a NoAnswerError after this many milliseconds. */
 export async function answerWithin<T>(store: string, bound: number | undefined, answer: Promise<T>): Promise<T> {
   if (bound === undefined) return answer
   let timer: NodeJS.Timeout | undefined
@@ -110,6 +110,6 @@ export async function answerWithin<T>(store: string, bound: number | undefined, 
   }
 }
 
-/** Whether that is how a connection ends which a firewall has forgotten: it is silent, or it is reset at once. */
+/** Whether the error is typical of a connection that a firewall has forgotten: silence, or an immediate reset. */
 const isForgotten = (error: unknown): boolean =>
   error instanceof NoAnswerError || ['ECONNRESET', 'EPIPE'].includes(Object(error).code)

@@ -4,8 +4,7 @@ import type { GuardedStore } from './guarded-store.js'
 import type { EnumerableStore } from './store.js'
 
 /**
- * The keys of the live sessions of a subject, which comes as its hash. Each step is bounded by `storeTimeout`, or all of
- * them by `deadline`.
+ * The keys of the live sessions of a hashed subject. `storeTimeout` bounds each step, or `deadline` bounds all of them.
  */
 export async function* keysOf(store: GuardedStore, subject: string, deadline?: Deadline): AsyncGenerator<string> {
   const abort = new AbortController()
@@ -35,7 +34,7 @@ export async function* keysOf(store: GuardedStore, subject: string, deadline?: D
     throw error
   } finally {
     const returned = Promise.resolve(keys.return?.()).catch(() => {})
-    // After a failure it may wait behind a call that never ends.
+    // After a failure, closing may wait behind a call that never ends.
     if (!failed) await returned
   }
 }

@@ -17,7 +17,7 @@ export interface Lookup {
   readonly error?: SessionError
 }
 
-/** How many values of one request are tried. Each costs a read, and anybody can make them up. */
+/** The most values of one request to try. Each costs a read, and anybody can make them up. */
 const attempts = 3
 
 /**
@@ -61,7 +61,7 @@ export async function lookUp(
   return result
 }
 
-/** Whether the record opens. Usually that is found out when the app opens the session, but then it is too late for another. */
+/** Whether the record can be decoded. Decoding it only when the app opens the session would be too late to try another value. */
 function canOpen(codec: GuardedCodec, state: Pick<Live, 'texts'>): boolean {
   try {
     const { data, flash } = state.texts()

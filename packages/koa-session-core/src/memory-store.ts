@@ -5,7 +5,7 @@ import { throwIfAborted } from './until-aborted.js'
 
 export interface MemoryStoreOptions {
   /**
-   * How many sessions are kept at most. Beyond it the one least recently written or touched goes.
+   * The most sessions to keep. Beyond it the least recently written or touched is dropped.
    * @default 100_000
    */
   readonly maxSessions?: number
@@ -26,7 +26,7 @@ interface Entry {
 /** Entries handled before `sweep` and `keys` let other work of the process run. */
 const batch = 1_000
 
-/** How long after its expiry a session stays, in milliseconds: the clock may be wrong at the moment of a sweep. */
+/** A session is deleted this many milliseconds after its expiry, because the clock may be wrong during a sweep. */
 const sweepDelay = 3_600_000
 
 /**
@@ -37,8 +37,8 @@ export function memoryStore(options: MemoryStoreOptions = {}): SweepableStore & 
   const maxSessions = checkedMaxSessions(options)
   const entries = new Map<string, Entry>()
   const keysBySubject = new Map<string, Set<string>>()
-  // A ring with no session of its own. Map order would do, but finding a Map's first key walks over the holes deletion
-  // left, so that with a full store each new session would cost more the larger `maxSessions` is.
+  // The head of a ring; it holds no session. The order of a Map would do, but finding a Map's first key walks over the holes
+  // of deletions, so in a full store each new session would cost more the larger `maxSessions` is.
   const ends = { key: '' } as Entry
   ends.older = ends.newer = ends
   let closed = false

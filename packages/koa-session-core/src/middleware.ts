@@ -18,13 +18,13 @@ import { warnOnce } from './warn-once.js'
 declare module 'koa' {
   interface ExtendableContext {
     get session(): Session
-    /** An object replaces the data; `null` ends the session when the handler has ended. */
+    /** An object replaces the data; `null` destroys the session after the handler. */
     set session(value: SessionData | null)
     flash: Flash
   }
 }
 
-/** The middleware, and on it what scripts, sockets and device lists need. */
+/** The middleware, with methods for scripts, sockets and device lists. */
 export interface Sessions extends Admin {
   (ctx: ExtendableContext, next: () => Promise<unknown>): Promise<void>
 }
@@ -103,7 +103,7 @@ interface Mounted {
   readonly [mounted]: () => RequestSession
 }
 
-// The same functions for every request: closures made anew would cost more than the rest of the middleware.
+// The same functions for every request: new closures would cost more than the rest of the middleware.
 const sessionProperty: PropertyDescriptor & ThisType<Mounted> = {
   get() {
     return this[mounted]().session
@@ -137,7 +137,7 @@ function isAnswer(error: unknown): boolean {
     const code = status ?? statusCode
     return typeof code === 'number' && code >= 100 && code < 500
   } catch {
-    // Anything can be thrown, also an object that does not let itself be read.
+    // Anything can be thrown, even an object that throws when it is read.
     return false
   }
 }

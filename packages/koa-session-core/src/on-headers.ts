@@ -17,9 +17,9 @@ interface Wrapped {
 }
 
 /**
- * Tell `listener` whenever the headers of this one response are about to be written, however that comes about: it then sees
- * all of them. `writeHead` is where all ways meet, in HTTP/1 and in Node's HTTP/2 compatibility layer. It is told again when
- * writing failed, for example because another header is invalid.
+ * Call `listener` whenever the headers of this response are about to be written, by any method; it then sees all of them. All
+ * methods call `writeHead`, in HTTP/1 and in Node's HTTP/2 compatibility layer. The listener is called again after a failed
+ * attempt, for example because another header is invalid.
  */
 export function onHeaders(res: ServerResponse & Wrapped, listener: HeadersListener): void {
   const before = res[wrapped]
@@ -28,7 +28,7 @@ export function onHeaders(res: ServerResponse & Wrapped, listener: HeadersListen
     return
   }
   res[wrapped] = { writeHead: res.writeHead as WriteHead, listeners: [listener] }
-  // One function for all responses. With a closure for each, V8 makes a hidden class for each: five times the cost of a response.
+  // One function for all responses: a closure for each gives each its own hidden class in V8, at five times the cost of a response.
   res.writeHead = tellingWriteHead
 }
 

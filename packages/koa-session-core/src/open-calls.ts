@@ -1,6 +1,6 @@
 import type { EnumerableStore, Store, SweepableStore } from './store.js'
 
-/** The calls of one store. Those under way when it closes end as usual, and no other begins. */
+/** The calls of one store. When it closes, calls under way end as usual, and new ones reject. */
 export class OpenCalls {
   readonly #store: string
   #running = 0
@@ -22,7 +22,7 @@ export class OpenCalls {
     }
   }
 
-  /** Runs `release` once, when no call is under way any more. */
+  /** Runs `release` once, after the last call under way. */
   close(release?: () => Promise<void>): Promise<void> {
     this.#closing ??= this.#close(release)
     return this.#closing
@@ -40,7 +40,7 @@ export class OpenCalls {
 
 type AnyStore = Store & Partial<SweepableStore & EnumerableStore>
 
-/** The same store, which refuses calls from `close` on. It is released when those under way have ended. */
+/** Wraps a store so that it refuses calls after `close`, and releases it when the calls under way have ended. */
 export function closable<S extends AnyStore>(store: S): S {
   const calls = new OpenCalls(store.name)
   const methods: AnyStore = {

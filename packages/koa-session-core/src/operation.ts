@@ -1,12 +1,12 @@
 import type { SessionCallback } from './session.js'
 import { setImmediate } from './waiting.js'
 
-/** The language's own: the global may be another library's, which cannot be extended or resolves in its own time. */
+/** The built-in Promise: the global one may be another library's, which cannot be extended or resolves at other times. */
 const NativePromise = (async () => {})().constructor as PromiseConstructor
 
-/** The promise of an operation that need not be awaited: its rejection is never unhandled, and it knows who listens. */
+/** The promise of an operation that need not be awaited: its rejection is never unhandled, and it knows whether it was awaited. */
 export class Operation<T> extends NativePromise<T> {
-  /** Whether anybody awaited it, or gave a callback. */
+  /** Whether the app awaited it or passed a callback. */
   awaited = false
   /** Resolves when the operation has ended: to its error, or `undefined`. */
   readonly settled: Promise<unknown>

@@ -31,8 +31,8 @@ export interface SessionOptions {
    */
   readonly idleTimeout?: number
   /**
-   * How long a session lives at most, in milliseconds, since it was created, regenerated or changed its subject. `Infinity`
-   * is allowed.
+   * The most a session lives, in milliseconds, after it was created, regenerated or changed its subject. `Infinity` is
+   * allowed.
    * @default 86_400_000
    */
   readonly absoluteTimeout?: number
@@ -47,14 +47,14 @@ export interface SessionOptions {
    */
   readonly maxAge?: MaxAge
   /**
-   * Whose session this is, for example `data => data.userId?.toString()`. Enables `list` and `revokeAll`, and gives the
-   * session a new id by itself when the answer changes. Stores see its SHA-256 only.
+   * Returns whose session this is, for example `data => data.userId?.toString()`. Enables `list` and `revokeAll`, and rotates
+   * the session when the result changes. Stores see only its SHA-256.
    * @default none
    */
   readonly subject?: (data: SessionData) => string | undefined
   /**
-   * How many sessions a subject has at most. Signing in beyond it ends the one least recently used. Needs `subject`, and a
-   * store that lists.
+   * The most sessions of a subject. Signing in beyond it destroys the least recently used. Needs `subject`, and a store that
+   * lists.
    * @default Infinity
    */
   readonly maxSessionsPerSubject?: number
@@ -64,7 +64,7 @@ export interface SessionOptions {
    */
   readonly transport?: Transport
   /**
-   * Between data and text. Must be deterministic.
+   * Converts data to text and back. Must be deterministic.
    * @default jsonCodec()
    */
   readonly codec?: Codec
@@ -75,7 +75,7 @@ export interface SessionOptions {
    */
   readonly encryptionKeys?: readonly (string | Uint8Array)[]
   /**
-   * The bound in milliseconds on every call of the store, and on a commit with its retries and its wait.
+   * Deadline in milliseconds of every store call, and of a commit with its retries and its wait.
    * @default 5_000
    */
   readonly storeTimeout?: number
@@ -96,7 +96,7 @@ export interface SessionOptions {
    */
   readonly sweepInterval?: number
   /**
-   * Receives the failures that no request can carry, with the `ctx` of the request in which they happened, if any.
+   * Receives the failures that no response can carry, with the `ctx` of the request in which they happened, if any.
    * @default app.emit('error', error, ctx)
    */
   readonly onError?: (error: Error, ctx?: Context) => void

@@ -1,6 +1,6 @@
 /*
- * Options of koa-session, koa-generic-session, express-session and cookie-session: what each is here, or why there is none.
- * By their names in lower case.
+ * Options of koa-session, koa-generic-session, express-session and cookie-session, by their names in lower case: the option here,
+ * or why there is none.
  */
 
 const idle = 'sessions end by idleTimeout and absoluteTimeout, in milliseconds'

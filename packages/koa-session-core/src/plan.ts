@@ -16,8 +16,8 @@ export interface Attempt {
 export type Refusal = 'ends' | 'spared' | 'superseded'
 
 /**
- * The answer to the newest record, which may be one that is about to be written. `undefined`: nothing to write, stop here. A
- * plan may run many times and remembers nothing. `doubtful` are its attempts whose reply was lost and whose record was not
+ * Looks at the newest record, which may be about to be written, and returns an attempt. `undefined`: nothing to write, stop. A
+ * plan may run many times and remembers nothing. `doubtful` lists its attempts whose reply was lost and whose record was not
  * found: if one of them took effect before others wrote, that attempt is the answer.
  */
 export type Plan<A extends Attempt> = (now: Stored | null, doubtful: readonly A[]) => A | undefined

@@ -3,10 +3,10 @@
  * message are all that goes on, and of the message nothing that may be a secret.
  */
 
-/** The most characters of what is said of one failure. */
+/** The most characters in the reason of one failure. */
 const longest = 400
 
-/** From this many characters on, what also stands in the data is taken for them. */
+/** A text this long that also occurs in the data counts as part of them. */
 const telling = 12
 
 /** Parts to leave out of any message. */
@@ -27,7 +27,7 @@ const patterns: readonly (readonly [what: RegExp, instead: string])[] = [
   [/(?<![\w-])[\w-]{43}(?![\w-])/g, '…'],
 ]
 
-/** The code and message of an error in one line, with those of the errors that it stands for. `data` is what was to be stored. */
+/** The code and message of an error and its causes, in one line. `data` is the text that was to be stored. */
 export function reasonOf(error: unknown, data?: string): string {
   const said: string[] = []
   collect(error, data, said, 0)
@@ -108,7 +108,7 @@ function cut(message: string, data: string | undefined): string {
 
 const bounded = (text: string): string => (text.length > longest ? `${text.slice(0, longest)}…` : text)
 
-/** Without what is quoted or long and also stands in the data. */
+/** Cuts out quoted or long texts that also occur in the data. */
 function withoutData(text: string, data: string): string {
   const free = text.replace(/(['"`])((?:(?!\1).){3,})\1/g, (all, quote, inner) =>
     data.includes(inner) ? `${quote}…${quote}` : all,

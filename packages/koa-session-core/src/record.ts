@@ -6,7 +6,7 @@ import type { SessionRecord } from './store.js'
 /** How long a browser keeps the cookie: `'session'` until it closes, or milliseconds since the last use. */
 export type MaxAge = 'session' | number
 
-/** How long a session that changed its id leaves a sign behind, in milliseconds. */
+/** Lifetime of the tombstone of a session that changed its id, in milliseconds. */
 const tombstoneLife = 60_000
 
 /** The record under a key: a session, the sign that one moved on, or something this package did not write. */
@@ -33,7 +33,7 @@ export interface Live extends Kept {
 
 export interface Texts {
   readonly data: string
-  /** The flash messages that wait, as the codec's text; `''` when none does. */
+  /** The waiting flash messages, as the codec's text; `''` if there are none. */
   readonly flash: string
   /** The flash messages that were taken a short while ago, as `flash.ts` writes them; `''` when there are none. */
   readonly taken: string
@@ -41,7 +41,7 @@ export interface Texts {
 
 export interface Tombstone extends Kept {
   readonly kind: 'tombstone'
-  /** The key the session lives on under. */
+  /** The key of the successor. */
   readonly successor: string
   /** Whether `regenerate` left it, so that the successor is somebody's fresh login. */
   readonly login: boolean
@@ -51,9 +51,9 @@ export interface Tombstone extends Kept {
 }
 
 /**
- * Why a session goes on under another id: `rotateId`, another subject, or a login by `regenerate`. A login is confirmed once
- * its session has been stored: if that is not there any more, it has ended. If all sessions of the subject before were ended
- * meanwhile, only a session of another subject, or of none, can be stored in its place.
+ * Why a session continues under another id: `rotateId`, another subject, or a login by `regenerate`. A login is confirmed once
+ * its session is stored: if the session is missing after that, it was destroyed. If all sessions of the old subject were
+ * destroyed meanwhile, only a session of another subject, or of none, can be stored in its place.
  */
 export type Reason = 'rotation' | 'subject' | 'login' | 'confirmed' | 'revoked'
 
@@ -85,7 +85,7 @@ export interface RecordSettings extends Terms {
   readonly maxBytes: number
 }
 
-/** How long a session lives at most. */
+/** The most milliseconds that a session lives. */
 function term({ absoluteTimeout }: Terms, maxAge: MaxAge): number {
   return maxAge === 'session' ? absoluteTimeout : Math.max(absoluteTimeout, maxAge)
 }

@@ -4,7 +4,7 @@ import type { IdTransport } from './cookie.js'
 import { type HeadersListener, onHeaders } from './on-headers.js'
 import type { MaxAge } from './record.js'
 
-/** A session as its client is to know it. */
+/** The parts of a session that its client must learn. */
 export interface Delivery {
   readonly id: string
   readonly maxAge: MaxAge
@@ -15,9 +15,9 @@ export interface Delivery {
 type Lines = Map<string, string[]>
 
 /**
- * Everything the session adds to a response: the id by way of the transport, `Vary` and `Cache-Control`. It is put on at
- * once, so that the app sees it, and again when the headers are written: Koa's error handler begins by removing all
- * headers, a proxied response brings its own, and a middleware outside of the session may still set some.
+ * Adds the session's headers to a response: the id through the transport, `Vary` and `Cache-Control`. They are set at once, so
+ * that the app sees them, and again when the headers are written: Koa's error handler first removes all headers, a proxied
+ * response brings its own, and a middleware outside of the session may still set some.
  */
 export class Reply implements HeadersListener {
   readonly #ctx: Context
@@ -51,7 +51,7 @@ export class Reply implements HeadersListener {
     return res !== undefined && !res.headersSent && !isUpgrade(req)
   }
 
-  /** The client's id was found to be this session's. */
+  /** Note that the client's id is this session's. */
   clientHas(delivery: Delivery): void {
     this.#client = this.#had = delivery
   }
@@ -78,7 +78,7 @@ export class Reply implements HeadersListener {
     this.#listen()
   }
 
-  /** Make the response say `next` (`null`: that the session ended), unless the client knows already. */
+  /** Make the response deliver `next` (`null`: clear the cookie), unless the client knows already. */
   deliver(next: Delivery | null): void {
     if (!this.open || same(this.#client, next)) return
     const { res } = this.#ctx
@@ -92,7 +92,7 @@ export class Reply implements HeadersListener {
     this.#put()
   }
 
-  /** Take back what `deliver` made the response say: it does not hold any more. */
+  /** Undo `deliver`, because the session is no longer valid. */
   withdraw(): void {
     if (!this.#written || !this.open) return
     this.#takeBack()
@@ -106,7 +106,7 @@ export class Reply implements HeadersListener {
     else res.removeHeader('Cache-Control')
   }
 
-  /** The handler has ended, and so has the commit. */
+  /** Note that the handler and the commit have ended. */
   finish(): void {
     this.#early = undefined
     if (this.open) this.#put()
@@ -123,12 +123,12 @@ export class Reply implements HeadersListener {
     this.#put()
   }
 
-  /** Whether the client has this id, or the response tells it. */
+  /** Whether the client has this id, or the response delivers it. */
   tells(id: string): boolean {
     return typeof this.#client === 'object' && this.#client?.id === id
   }
 
-  /** Run `last` when the response is out, or given up. */
+  /** Run `last` when the response is sent or aborted. */
   whenOver(last: () => void): void {
     const { req, res } = this.#ctx
     const { closed, stream } = (res ?? req.socket) as { closed?: boolean; stream?: { closed?: boolean } }
@@ -142,7 +142,7 @@ export class Reply implements HeadersListener {
     onHeaders(this.#ctx.res, this)
   }
 
-  /** Remove what the transport wrote before, so that whatever it is, it is never there twice. */
+  /** Remove the headers that the transport wrote before, so that none is there twice. */
   #takeBack(): void {
     const { res } = this.#ctx
     const now = linesOf(res.getHeaders())
@@ -174,7 +174,7 @@ export class Reply implements HeadersListener {
     } else if (now.join() !== ours.join()) res.setHeader(name, ours.length === 1 ? (ours[0] as string) : ours)
   }
 
-  /** A shared cache must not hand one person's id to another; what the app decided already stands. */
+  /** Keep shared caches from handing one person's id to another. The app's own stricter directives stand. */
   #forbidCaching(): void {
     const { res } = this.#ctx
     const before = lines(res.getHeader('Cache-Control'))

@@ -70,9 +70,9 @@ export class RequestSession implements Client, FlashHandle {
   hasRegenerated = false
   /** Whether the app ended a session by `destroy` or `null`: the response clears the cookie whatever others did. */
   #isSignedOut = false
-  /** Whether another login took the place of the session that this request regenerated. */
+  /** Whether another login replaced the session that this request regenerated. */
   #isSuperseded = false
-  /** Whether the store failed to tell if the session still lives. */
+  /** Whether the store failed to answer whether the session is still live. */
   #isUnproven = false
 
   constructor(engine: Engine, options: RequestOptions, report: (error: unknown) => void, response?: Response) {
@@ -100,7 +100,7 @@ export class RequestSession implements Client, FlashHandle {
     this.#keepAlive = keepAlive(this.#engine, touchInterval, this.#current, known, early, this.report)
   }
 
-  /** The session that the client named could not be read. */
+  /** Note that the session that the client named could not be read. */
   unread(key: string, error: SessionError): void {
     this.draft.standing = { kind: 'unread', key, error }
     if (this.#options.storeFailure === 'anonymous') this.report(error)
@@ -134,7 +134,7 @@ export class RequestSession implements Client, FlashHandle {
     return bag
   }
 
-  /** The same for the messages that wait, which cost decoding and are seldom asked for. */
+  /** The same for the waiting messages, which are seldom read and cost decoding. */
   #openQueue(): void {
     this.#open(this.draft)
     const draft = this.draft
@@ -146,7 +146,7 @@ export class RequestSession implements Client, FlashHandle {
     }
   }
 
-  /** Go on with a new session, because the stored one cannot be decoded. */
+  /** Continue with a new session, because the stored one cannot be decoded. */
   #abandon(draft: Draft, error: unknown): void {
     this.report(isSessionError(error) ? error : undecodable())
     draft.leave()
@@ -154,7 +154,7 @@ export class RequestSession implements Client, FlashHandle {
     this.#current.queued = draft.queued
   }
 
-  /** The app uses the session. If it could not be read, the app learns of it here. */
+  /** Note that the app uses the session. Throws if the session could not be read. */
   #use(): void {
     this.#markOpened()
     const { standing } = this.draft
@@ -263,7 +263,7 @@ export class RequestSession implements Client, FlashHandle {
     return this.#endings.add({ old, next, isLogin })
   }
 
-  /** Run an operation the app may or may not await. Until the response is out, it is waited for. */
+  /** Run an operation that the app may or may not await. The request waits for it before the response is sent. */
   #operate<T>(run: () => Promise<T>, callback?: SessionCallback): Promise<T> {
     this.#unsaved?.saved()
     const operation = new Operation<T>(run, callback)
@@ -277,7 +277,7 @@ export class RequestSession implements Client, FlashHandle {
     return operation
   }
 
-  /** Finish, if there is nothing to do: the handler never opened the session, and its times are fresh. */
+  /** Finish at once if there is nothing to do: the handler never opened the session, and its times are recent. */
   finishIdle(): boolean {
     if (this.#opened || this.#keepAlive) return false
     const draft = this.#current
@@ -285,7 +285,7 @@ export class RequestSession implements Client, FlashHandle {
     return this.#finished
   }
 
-  /** Everything that is left when the handler has ended. `abandon`: it failed, so what was not awaited is not stored. */
+  /** Finish the request after the handler. `abandon`: the handler failed, so changes that were not awaited are not stored. */
   async finish(abandon: boolean): Promise<unknown> {
     const deadline = this.#engine.store.deadline()
     this.#reportUnread()
@@ -310,7 +310,7 @@ export class RequestSession implements Client, FlashHandle {
       if (!isUnchanged) this.#deliver()
       this.#reply?.finish()
     } catch (error) {
-      // A transport of the app threw. What the handler threw comes first.
+      // The app's transport threw. The handler's own error takes precedence.
       failure ??= error
     }
     if (!isUnchanged && this.#isUndelivered(this.draft)) {
@@ -342,13 +342,13 @@ export class RequestSession implements Client, FlashHandle {
     this.assertDeliverable()
   }
 
-  /** Whether all that is left to store are messages for somebody who has signed out. In a full store that must not fail. */
+  /** Whether only messages after a logout remain to be stored. A full store must not fail such a request. */
   get #isFarewell(): boolean {
     const { known, bag } = this.draft
     return this.#isSignedOut && this.#endings?.done === true && !known && Object.keys(bag ?? {}).length === 0
   }
 
-  /** A read that failed is reported even if the handler did not need it. */
+  /** Report a failed read even if the handler did not need the session. */
   #reportUnread(): void {
     const { standing } = this.draft
     if (standing.kind !== 'unread' || this.#opened || this.#options.storeFailure !== 'reject') return
@@ -356,8 +356,8 @@ export class RequestSession implements Client, FlashHandle {
   }
 
   /**
-   * Ask the store, unless it has just said so, whether what the response would say still holds: a late answer must not bring
-   * back an id that another request superseded meanwhile, nor clear the one it signed in with.
+   * Ask the store, unless it has just answered, whether the session in the response is still live: a late answer must not bring
+   * back an id that another request superseded meanwhile, nor clear the cookie of its login.
    */
   async #prove(deadline: Deadline): Promise<void> {
     const draft = this.draft
@@ -377,7 +377,7 @@ export class RequestSession implements Client, FlashHandle {
     }
   }
 
-  /** Whether the response may clear the cookie. While an ended session may still live, its client can try again. */
+  /** Whether the response may clear the cookie. Until the session is surely destroyed, its client must be able to retry. */
   get #mayClear(): boolean {
     if (!this.#endings?.done) return false
     const { before, isGone } = this.draft

@@ -18,7 +18,7 @@ export function restrictionOf(
   return sameSite && !hasId && isKeptBack(req) ? 'cross-site' : undefined
 }
 
-/** The path as the client asked for it: mounted apps see the rest of it. */
+/** The path that the client asked for; mounted apps see only the rest of it. */
 function pathOf(req: IncomingMessage & { originalUrl?: string }, originalUrl: string): string {
   // Express, with a Koa app mounted in it, leaves the whole path here.
   const target = req.originalUrl ?? originalUrl
@@ -35,7 +35,7 @@ function isWithin(path: string, cookiePath: string): boolean {
 /** Destinations inside a page of another site. Navigations of frames are cross-site too. */
 const embedded = new Set(['iframe', 'frame', 'embed', 'object', 'fencedframe'])
 
-/** Whether `SameSite` keeps the cookie back: `lax` lets it go with nothing but a navigation of the whole page by GET or HEAD. */
+/** Whether `SameSite` keeps the cookie back: `lax` sends it only with a navigation of the whole page by GET or HEAD. */
 function isKeptBack({ headers, method }: IncomingMessage): boolean {
   if (headers['sec-fetch-site'] !== 'cross-site') return false
   if (headers['sec-fetch-mode'] !== 'navigate' || (method !== 'GET' && method !== 'HEAD')) return true

@@ -4,13 +4,13 @@ import { newVersion, sha256 } from './id.js'
 import { ended, isLive, type Stored, type Unreadable } from './record.js'
 import type { StoredSessions } from './stored-sessions.js'
 
-/** How long a call that ended without a word stops rotations, in milliseconds. */
+/** How long a call that crashed stops rotations, in milliseconds. */
 export const longestSilence = 300_000
 
-/** One call of `revokeAll` that runs. Times are epoch milliseconds. */
+/** A running call of `revokeAll`. Times are epoch milliseconds. */
 export interface Call {
   readonly id: string
-  /** Sessions that began later are none of its business. */
+  /** The call leaves sessions alone that began later. */
   readonly at: number
   readonly heardAt: number
   /** The session that it spares, under every key that this session has or will have. */
@@ -24,9 +24,9 @@ export interface Known {
 }
 
 /**
- * The calls of `revokeAll` that run, for requests of every process: one record for each subject, beside its sessions. Most
- * stores list sessions one after the other, so one that changes its id meanwhile could be passed over under both. So while
- * a call runs, no session that it is to end changes its id.
+ * The running calls of `revokeAll`, for requests of every process: one record for each subject, beside its sessions. Most
+ * stores list sessions one after the other, so a listing could miss a session that rotates meanwhile, under both ids. So
+ * while a call runs, no session that it is to destroy rotates.
  */
 export class Revocations {
   readonly #store: GuardedStore
@@ -51,7 +51,7 @@ export class Revocations {
     )
   }
 
-  /** Begin a call. From here on, what it is to end keeps its id. */
+  /** Begin a call. From here on, the sessions that it is to destroy keep their ids. */
   async begin(subject: string, except: string | undefined): Promise<Call> {
     const now = Date.now()
     const call: Call = { id: newVersion(), at: now, heardAt: now, spares: except === undefined ? [] : [except] }

@@ -11,8 +11,8 @@ import { elapsed } from './waiting.js'
 const patience = 2
 
 /**
- * End the least recently used sessions of a subject that has just signed in, if it has too many. Others may do the same at
- * the same time: all go by one order, and none ends a session that was used after its own, so together they never end
+ * Destroy the least recently used sessions of a subject that has just signed in, if it has too many. Others may do the same at
+ * the same time: all use one order, and none destroys a session that was used after its own, so together they never destroy
  * one too many. Resolves to the newest state of the session that signed in.
  */
 export async function limitSessions(engine: Engine, login: Live, deadline: Deadline): Promise<Live> {

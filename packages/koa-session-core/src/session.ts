@@ -28,13 +28,13 @@ export interface SessionMembers {
   readonly createdAt: number
   /** Epoch milliseconds at which the session ends unless it is used before. */
   readonly expiresAt: number
-  /** `'session'`, or how many milliseconds without a request the browser and the store keep this session (remember-me). */
+  /** `'session'`, or the milliseconds without a request for which browser and store keep this session (remember-me). */
   maxAge: MaxAge
   /** Remove all data, keep the session. */
   readonly clear: () => void
   /**
-   * Use the session now, without a request: moves `expiresAt`, stores nothing else. Resolves to whether the session still
-   * lives; `false` for one that was never stored.
+   * Record a use of the session now, without a request: moves `expiresAt`, stores nothing else. Resolves to whether the session
+   * is still live; `false` for one that was never stored.
    */
   readonly touch: () => Promise<boolean>
   /**
@@ -43,16 +43,16 @@ export interface SessionMembers {
    */
   readonly rotateId: () => Promise<boolean>
   /**
-   * End this session at once and put a new, empty one with a new id into `ctx.session`. Nothing of it is stored until it
-   * has data. Messages that this request queued by `ctx.flash` go along.
+   * Destroy this session at once and put a new, empty one with a new id into `ctx.session`. It is not stored until it has data.
+   * It keeps the messages that this request queued by `ctx.flash`.
    */
   readonly regenerate: (callback?: SessionCallback) => Promise<void>
-  /** End this session. Resolves when it has ended in the store; `ctx.session` is a new, empty one. */
+  /** Destroy this session. Resolves when it is gone from the store; `ctx.session` is a new, empty one. */
   readonly destroy: (callback?: SessionCallback) => Promise<void>
   /**
-   * Store what changed now, not after the handler. Resolves to whether it is stored; `false`: the session was gone.
-   * Unchanged: `true`, without a call of the store. Rejects with a `SessionError` when the store fails or the data cannot
-   * be encoded.
+   * Store the changes now, not after the handler. Resolves to whether they are stored; `false`: the session was gone. Resolves
+   * to `true` without a store call if nothing changed. Rejects with a `SessionError` if the store fails or the data cannot be
+   * encoded.
    */
   readonly save: (callback?: SessionCallback) => Promise<boolean>
   /**
@@ -202,7 +202,7 @@ export function fill(bag: SessionBag, data: Readonly<Record<string, unknown>>): 
   }
 }
 
-/** Make one property of `bag` as it is in `from`, which may mean that there is none. */
+/** Copy one property from `from` to `bag`, or delete it if `from` has none. */
 export function put(bag: object, name: string, from: object): void {
   const properties = bag as Record<string, unknown>
   if (Object.hasOwn(from, name)) properties[name] = (from as Record<string, unknown>)[name]

@@ -31,7 +31,7 @@ export interface StoreCall {
 }
 
 /**
- * Where sessions are kept. Keys are 64 lower-case hex characters. Constructing a store does no I/O and starts no timer.
+ * Keeps sessions. Keys are 64 lower-case hex characters. Constructing a store does no I/O and starts no timer.
  * Every method rejects with the driver's own error, and only when the backend fails.
  */
 export interface Store {
@@ -42,9 +42,9 @@ export interface Store {
   read(key: string, call?: StoreCall): Promise<SessionRecord | undefined>
 
   /**
-   * In one atomic step: check that the live session has version `expected` (`null`: that there is none), and replace
-   * it. Losing is `false`, not an error. When the stored version already is `record.version` the answer is `true`: a
-   * command that a driver sent twice did its work the first time. A record already expired leaves nothing to read.
+   * In one atomic step, check that the live session has version `expected` (`null`: that there is none), and replace it. A lost
+   * race is `false`, not an error. If the stored version already is `record.version`, resolve to `true`: a command that a driver
+   * sent twice did its work the first time. A record that has already expired leaves nothing to read.
    */
   write(key: string, record: SessionRecord, expected: string | null, call?: StoreCall): Promise<boolean>
 
@@ -62,20 +62,20 @@ export interface Store {
   /** Delete. Resolves even if there is nothing. */
   destroy(key: string, call?: StoreCall): Promise<void>
 
-  /** Release what this store opened, and only that. Idempotent. From then on every other call rejects. */
+  /** Release only what this store opened. Idempotent. From then on every other call rejects. */
   close(): Promise<void>
 }
 
 /** A store whose backend does not remove expired sessions by itself. */
 export interface SweepableStore extends Store {
   /**
-   * Delete, in bounded batches, what expired an hour ago or earlier, so that one fast clock signs nobody out. Resolves to
-   * how many went.
+   * Delete, in bounded batches, the sessions that expired an hour ago or earlier, so that one fast clock signs nobody out.
+   * Resolves to their number.
    */
   sweep(call?: StoreCall): Promise<number>
 }
 
-/** A store that can list what it holds. */
+/** A store that can list its sessions. */
 export interface EnumerableStore extends Store {
   /** The keys of live sessions, each once, in no order; with `subject`, of that subject's only. */
   keys(call?: StoreCall & { readonly subject?: string }): AsyncIterable<string>

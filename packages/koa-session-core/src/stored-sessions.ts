@@ -23,7 +23,7 @@ export class StoredSessions {
     return this.#queues.has(key)
   }
 
-  /** Call `over` when this process ends the session under `key` or gives it another id. Returns what stops that. */
+  /** Call `over` when this process destroys or rotates the session under `key`. Returns a function that stops this. */
   watch(key: string, over: () => void): () => void {
     const watchers = this.#watchers.get(key) ?? new Set()
     this.#watchers.set(key, watchers.add(over))
@@ -33,10 +33,9 @@ export class StoredSessions {
   }
 
   /**
-   * Replace the record under `key` by what `plan` makes of the newest one, and ask again on fresh data whenever another
-   * process was faster. Changes of one key queue up, and those that wait are written together: each plan looks at the record
-   * that the one before it made. After an error the next one reads. Rejects with ERR_SESSION_CONFLICT when `deadline` passes
-   * first.
+   * Replace the record under `key` as `plan` says, and retry on the newest record whenever another process was faster. Changes
+   * of one key queue up, and waiting ones are written together: each plan looks at the record of the plan before it. After an
+   * error the next plan reads. Rejects with ERR_SESSION_CONFLICT if `deadline` passes first.
    */
   replace<A extends Attempt>(key: string, plan: Plan<A>, asking: Asking<A>): Promise<Settled<A>> {
     return new Promise<Settled<Attempt>>((resolve, reject) => {
@@ -66,7 +65,7 @@ export class StoredSessions {
           throw error
         })
         if (found?.record.version === next.record.version) return true
-        // An ending leaves nothing to read.
+        // A destroyed session leaves nothing to read.
         if (!found && next.record.expiresAt <= next.record.seenAt) return true
         if ((found?.record.version ?? null) !== expected) {
           doubt?.()
@@ -83,7 +82,7 @@ export class StoredSessions {
     this.#queues.delete(key)
   }
 
-  /** Settle what waits by one write. Resolves to what is stored then, or to `undefined` when that is not known. */
+  /** Settle the waiting jobs by one write. Resolves to the state stored then, or to `undefined` if that is unknown. */
   async #settle(key: string, queue: Job[], known: State): Promise<State> {
     let state = known
     for (let lost = 0; queue.length > 0; lost++) {
@@ -117,7 +116,7 @@ export class StoredSessions {
       this.#store.event('conflict', key)
       await retreat(jobs)
       await pause(lost)
-      // No call is begun that has no time left: it would be a timeout, and the store is not slow.
+      // Start no call without time left: it would be reported as a timeout, although the store is not slow.
       for (const job of [...queue]) if (elapsed() >= job.deadline) job.fail(queue, conflict())
       state = undefined
     }
@@ -131,8 +130,8 @@ export class StoredSessions {
   }
 
   /**
-   * Delete a record whose id was never sent. If the caller's time is over, that goes on behind its back: the record must not
-   * stay. A creation without an answer may take effect late, so its record is deleted once more.
+   * Delete a record whose id was never sent. If the caller's deadline has passed, this goes on in the background, because the
+   * record must not stay. A creation without an answer may take effect late, so its record is deleted once more.
    */
   async discard(key: string, deadline: Deadline): Promise<void> {
     const discarding = this.#store.destroy(key, deadline)
@@ -143,7 +142,7 @@ export class StoredSessions {
     const { storeTimeout } = this.#store
     for (const wait of [0, storeTimeout]) {
       await new Promise(resolve => setTimeout(resolve, wait).unref())
-      // The failure that led here has been told already.
+      // The failure that led here has been reported already.
       await this.#store.destroy(key, this.#store.deadline()).catch(() => {})
     }
   }

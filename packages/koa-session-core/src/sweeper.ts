@@ -33,7 +33,7 @@ export class Sweeper {
     clearTimeout(this.#timer)
   }
 
-  /** Resolves to how many expired sessions went; `0` where the backend removes them by itself. */
+  /** Resolves to the number of deleted sessions; `0` if the backend expires them by itself. */
   async sweep(): Promise<number> {
     const { store } = this.#store
     if (!('sweep' in store)) return 0

@@ -4,7 +4,7 @@ let current = 0
 let isCounting = false
 
 /**
- * A number that stays the same as long as nothing else can have happened: no other request was heard, and this process
+ * A number that stays the same as long as nothing else can have happened: no other request was received, and this process
  * changed no session.
  */
 export function turn(): number {
@@ -18,7 +18,7 @@ export function turn(): number {
   return current
 }
 
-/** A session has been changed. */
+/** Note that a session was changed. */
 export function nextTurn(): void {
   current++
 }

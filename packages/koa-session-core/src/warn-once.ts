@@ -1,8 +1,8 @@
 const registry: unique symbol = Symbol.for('koa-session-core.warned')
 
 /**
- * Whether this is the first time that `code` comes up, or comes up about the same thing. The registry is global, so that two
- * installed copies of this package do not repeat each other.
+ * Whether `code` is used for the first time, alone or with the same subject. The registry is global, so that two installed
+ * copies of this package do not repeat each other.
  */
 export function isFirst(code: string, about = ''): boolean {
   const shared = globalThis as { [registry]?: Set<string> }
