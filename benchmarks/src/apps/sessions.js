@@ -1,4 +1,4 @@
-/** What a visitor who has signed in keeps in a session: 400 bytes of JSON. */
+/** The session data of a signed-in visitor: 400 bytes of JSON. */
 export function smallSession() {
   return {
     userId: 123456,

@@ -15,7 +15,7 @@ interface Costs {
   readonly sweep?: number
 }
 
-/** What calls of a store take with more and more sessions in it. */
+/** Measures store calls with more and more sessions in the store. */
 export async function growth(): Promise<string> {
   if (!sizes.every(size => size >= 1000)) throw new TypeError('SIZES must be whole numbers from 1000 on, with commas')
   const rows: string[][] = []

@@ -10,7 +10,7 @@ const stores = ['connect-redis', 'connect-pg-simple', 'express-mysql-session', '
 
 const listed = (names: readonly string[]): string => names.map(name => `${name} ${versionOf(name)}`).join(', ')
 
-/** What a reader has to know to compare: machine, versions, command. */
+/** The facts that a reader needs to compare results: machine, versions, command. */
 export function machine(command: string): string {
   const [cpu] = cpus()
   const load = loadavg().map(average => average.toFixed(2))

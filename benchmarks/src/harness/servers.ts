@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type ServerKind, sharedServer } from '@koa-session/test-servers'
 
-/** What sessions are kept in. */
+/** The backends of sessions. */
 export type Storage = 'memory' | 'file' | ServerKind
 
 export interface Place {

@@ -51,7 +51,7 @@ interface Events {
   readonly write?: number
 }
 
-/** What parallel requests on one session lose, in one process and, for what processes can share, in two. */
+/** Counts the changes that parallel requests on one session lose, in one process and, if processes can share the store, in two. */
 export async function races(): Promise<string> {
   const rows: string[][] = []
   const withEvents = { BENCH_EVENTS: '1' }

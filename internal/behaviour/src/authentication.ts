@@ -41,7 +41,7 @@ const logins: Record<string, Handler> = {
   },
 }
 
-/** What may become of a session while somebody signs in. */
+/** Changes of a session during a login. */
 const losses: Record<string, (browser: Browser, site: Site) => Promise<unknown>> = {
   'was revoked': async (browser, site) => {
     const { value } = await browser.send(({ session }) => session.key)
@@ -59,7 +59,7 @@ const losses: Record<string, (browser: Browser, site: Site) => Promise<unknown>>
     ),
 }
 
-/** What a request that begins before a login and ends after it may do. */
+/** Actions of a request that begins before a login and ends after it. */
 const late: Record<string, Handler> = {
   'a writer': ({ session }) => {
     session.late = true
@@ -86,7 +86,7 @@ async function isSignedIn(browser: Browser, how: string): Promise<void> {
   equal((await browser.data()).user, 'ann', how)
 }
 
-/** Whoever was authenticated stays signed in. */
+/** An authenticated user stays signed in. */
 export const authenticationCases: StageCase[] = [
   ...Object.entries(logins).flatMap(([name, login]) =>
     onOneAndTwo(

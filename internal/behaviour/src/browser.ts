@@ -9,7 +9,7 @@ export interface Answer {
   /** The `Set-Cookie` headers as they came. */
   readonly cookies: readonly string[]
   readonly body: string
-  /** What the handler returned. */
+  /** The result of the handler. */
   readonly value: any
 }
 
@@ -87,7 +87,7 @@ export class Browser {
     }
   }
 
-  /** What the session of this browser holds. */
+  /** The data in the session of this browser. */
   async data(site = this.site): Promise<Record<string, any>> {
     return (await this.visit(({ session }) => ({ ...session }), { site })).value
   }

@@ -3,7 +3,7 @@ import { onOneAndTwo, type StageCase } from './stage.js'
 
 const fifty = Array.from({ length: 50 }, (_, n) => n)
 
-/** What becomes of changes that meet. */
+/** Cases of changes that meet. */
 export const changeCases: StageCase[] = [
   ...onOneAndTwo(
     '50 parallel requests on one session, each setting its own key: all 50 are there',

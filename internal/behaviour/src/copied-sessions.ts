@@ -75,7 +75,7 @@ async function assertFinal(stage: Stage, browser: Browser, answer: Answer, how: 
 
 const keyOf = async (browser: Browser): Promise<string> => (await browser.send(({ session }) => session.key)).value
 
-/** Copying the data of a session into a regenerated one signs nobody in: a logout meanwhile stays final. */
+/** A copy of a session's data in a regenerated session is no login: a logout meanwhile stays final. */
 export const copiedSessionCases: StageCase[] = [
   ...(['before', 'after'] as const).flatMap(when =>
     Object.entries(leaves).flatMap(([leaving, leave]) =>

@@ -43,7 +43,7 @@ const held =
     }
   }
 
-/** What began before the logout and ends after it. */
+/** Operations that begin before the logout and end after it. */
 const slow: Record<string, Slow> = {
   'a slow writer': handler(async ({ session }, pause) => {
     session.late = session.mark
@@ -94,7 +94,7 @@ const slow: Record<string, Slow> = {
   }),
 }
 
-/** What began before the logout, when the record it works on is held inside the store. */
+/** Operations that began before the logout, with their record held inside the store. */
 const slowInside: Record<string, Slow> = {
   'a slow write': held('write', 1, ({ session }) => {
     session.late = session.mark
@@ -102,7 +102,7 @@ const slowInside: Record<string, Slow> = {
   'a rotation that has made its copy': held('write', 2, ({ session }) => void session.rotateId()),
 }
 
-/** What may happen while a logout is slow. */
+/** Events during a slow logout. */
 const meanwhile: Record<string, Handler> = {
   'a change': ({ session }) => {
     session.early = session.mark

@@ -36,7 +36,7 @@ const cases = [
 ]
 
 /**
- * What users are promised about requests that meet, and what depends on the store: cases for any test runner, each over
+ * The promises to users about overlapping requests, and those that depend on the store: cases for any test runner, each over
  * real HTTP in a world of its own.
  *
  * @example

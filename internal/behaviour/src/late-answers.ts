@@ -4,7 +4,7 @@ import type { Answer, Browser } from './browser.js'
 import type { Handler, Site } from './site.js'
 import { onOneAndTwo, type Stage, type StageCase } from './stage.js'
 
-/** What a slow request may do that makes its answer speak of its session. */
+/** Actions of a slow request whose answer carries its session's cookie. */
 const slow: Record<string, Handler> = {
   'only reads': async ({ session }, pause) => {
     const data = { ...session }

@@ -1,7 +1,7 @@
 import { Jar, listedLine, Notes, type Observation, sessionLine } from './observations.js'
 import { type Action, type Data, edit, type Plan, type Step, times } from './plan.js'
 
-/** What is stored under an id. Times are seconds since the plan began. */
+/** The record under an id. Times are seconds since the plan began. */
 type Kept = Live | Tombstone
 
 interface Live {
@@ -50,7 +50,7 @@ interface Seen {
   queued: Message[]
   /** Nobody else can know the id. */
   fresh: boolean
-  /** What was found where the session had been: that it had moved on, or nothing. */
+  /** The record found in place of the session: a tombstone, or nothing. */
   lost: { readonly at: string; readonly stone: Tombstone | undefined } | undefined
   /** The data when the request first saw the session. */
   first: Data | undefined
@@ -75,9 +75,9 @@ interface Request {
   isSignedOut: boolean
   /** Its touch waits for the end, because the cookie's term moves with it. */
   isDue: boolean
-  /** What the browser knew when it asked. */
+  /** The cookie of the browser when it sent the request. */
   had: Cookie | 'unknown' | null
-  /** What the browser will know when the answer has come: `null`: it has no cookie; `'unknown'`: one that means nothing. */
+  /** The cookie of the browser after the answer. `null`: none; `'unknown'`: one that names no session. */
   client: Cookie | 'unknown' | null
   answer: { readonly cookie: Cookie | null; readonly lasts: number | undefined } | undefined
   touch: (() => void) | undefined
@@ -90,7 +90,7 @@ interface Cookie {
   readonly expiresAt: number
 }
 
-/** What every step of `plan` sees, if each thing that happens is one step in a single world. */
+/** The result of every step of `plan`, if each event is one step in a single world. */
 export function predict(plan: Plan): Observation[] {
   const world = new World()
   for (const action of plan.actions) world.act(action)
@@ -175,7 +175,7 @@ class World {
         if (action.kind === 'step') this.notes.add(action, this.#step(request, action.step))
         else this.#end(request, action)
       }
-      // What is held takes effect when it is released.
+      // A held operation takes effect when it is released.
       if (action.hold) request.held = run
       else run()
     }
@@ -341,7 +341,7 @@ class World {
     if (this.#found(at) === stone) this.#bury(at, stone.successor, 'login')
   }
 
-  /** What the answer would say must still hold, unless the commit has just shown that it does. */
+  /** Check that the session in the answer is still live, unless the commit has just shown it. */
   #prove(request: Request, isShown: boolean): void {
     const { seen, had, isDue, isSignedOut } = request
     const { known, lost, id, before } = seen

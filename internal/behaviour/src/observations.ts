@@ -1,9 +1,9 @@
 import type { Action, Data } from './plan.js'
 
-/** What one action of a plan showed, as text: the same for the model and for every store that is right. */
+/** The result of one action of a plan, as text: the same for the model and for every correct store. */
 export type Observation = string
 
-/** What was seen in a plan, with names for ids in the order in which they are met. Times are seconds. */
+/** The observations of a plan, with names for ids in the order in which they are met. Times are seconds. */
 export class Notes {
   readonly lines: Observation[] = []
   readonly #names = new Map<string, string>()
@@ -14,7 +14,7 @@ export class Notes {
     return name
   }
 
-  /** What an answer made of the cookie: for how long it `lasts` is told of those that outlive the browser. */
+  /** The effect of an answer on the cookie. `lasts` is set for a cookie that outlives the browser. */
   cookie(id: string | undefined, lasts: number | undefined): string {
     if (id === undefined) return 'no cookie any more'
     return lasts === undefined ? this.name(id) : `${this.name(id)} for ${lasts} s`

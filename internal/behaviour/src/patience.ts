@@ -49,14 +49,14 @@ export function stopwatch(): () => number {
   return () => look() - began
 }
 
-/** What `work` resolves to, and how many milliseconds it took by the stopwatch. */
+/** Resolves to the value of `work`, and to the milliseconds it took by the stopwatch. */
 export async function timed<T>(work: () => Promise<T>): Promise<{ result: T; took: number }> {
   const watch = stopwatch()
   const result = await work()
   return { result, took: watch() }
 }
 
-/** What `work` resolves to. Rejects with `message` when it takes longer than `milliseconds`, taken patiently. */
+/** Settles like `work`. Rejects with `message` if it takes longer than `milliseconds`, measured patiently. */
 export async function within<T>(milliseconds: number, work: Promise<T>, message: string): Promise<T> {
   const watch = stopwatch()
   let timer: NodeJS.Timeout | undefined

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 /** Data of a session in a plan. */
 export type Data = Record<string, any>
 
-/** What a handler does. Those that may be held reach the store by themselves. */
+/** The actions of a handler. Those that may be held call the store themselves. */
 export type Step =
   | { readonly do: 'look' | 'clear' | 'null' | 'take' | 'save' | 'rotate' | 'regenerate' | 'destroy' | 'touch' }
   | { readonly do: 'set' | 'nest'; readonly key: string; readonly value: string | number }
@@ -34,7 +34,7 @@ export type Action =
   | { readonly kind: 'list'; readonly user: string }
   | { readonly kind: 'revokeAll'; readonly user: string }
 
-/** What clients do, one after the other: the steps of requests that overlap are mixed. */
+/** The steps of all clients, one after the other: the steps of overlapping requests are mixed. */
 export interface Plan {
   readonly clients: number
   readonly actions: readonly Action[]
@@ -130,7 +130,7 @@ const unsaved: readonly Step[] = [
   { do: 'maxAge', maxAge: 300 },
 ]
 
-/** What single actions seldom come to: the interesting moment needs several in a row. */
+/** Sequences that random actions seldom reach, because the interesting moment needs several in a row. */
 const scenes: fc.Arbitrary<Action[]> = fc.oneof(
   // A step, and what the handler sees after it.
   fc.tuple(clients, storingSteps).map(([client, storing]) => [step(client, storing), step(client, { do: 'look' })]),

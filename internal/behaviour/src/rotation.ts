@@ -7,7 +7,7 @@ const clears = ({ cookies }: Answer): boolean => cookies.some(cookie => /max-age
 
 const rotate: Handler = ({ session }) => session.rotateId()
 
-/** What a late request may try under an old id. */
+/** Actions of a late request under an old id. */
 const late: Record<string, Handler> = {
   'a reader': ({ session }) => ({ ...session }),
   'a writer': ({ session }) => {

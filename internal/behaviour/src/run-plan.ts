@@ -56,7 +56,7 @@ interface Held {
   creations: boolean
 }
 
-/** What a handler does next. `false`: it returns. */
+/** The next step of a handler. `false`: it returns. */
 type Job = (page: Page) => Promise<boolean>
 
 /** One client with its app, whose request does a step when it is told to. */

@@ -70,7 +70,7 @@ const server = createServer(async (request, response) => {
 })
 
 server.listen(0, '127.0.0.1', () => process.send?.((server.address() as AddressInfo).port))
-// The channel closes when the parent is done, and also when it dies.
+// The channel closes when the parent is done or dies.
 process.on('disconnect', async () => {
   server.closeAllConnections()
   server.close()

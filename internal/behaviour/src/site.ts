@@ -21,7 +21,7 @@ interface LooseSession extends SessionMembers {
   [name: string]: any
 }
 
-/** What a handler of a test works on: a Koa context whose session holds anything. */
+/** The context of a test's handler: a Koa context whose session holds anything. */
 export interface Page extends Pick<ExtendableContext, Used> {
   get session(): LooseSession
   set session(data: object | null)
@@ -50,9 +50,9 @@ export class Site {
   readonly app = new Koa()
   readonly store: WatchedStore
   readonly sessions: Sessions
-  /** What `onError` received. */
+  /** The errors that `onError` received. */
   readonly reported: unknown[] = []
-  /** What handlers and commits threw, as the app hears of it. */
+  /** The errors of handlers and commits, as the app receives them. */
   readonly thrown: unknown[] = []
   readonly #server: Server
   readonly #handlers = new Map<string, { handler: Handler; pause: () => Promise<void> }>()

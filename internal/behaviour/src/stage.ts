@@ -68,7 +68,7 @@ export class Stage {
     return browser
   }
 
-  /** A browser with a session of nobody yet that holds the mark and `data`. */
+  /** A browser whose session has no subject yet, and holds the mark and `data`. */
   async anonymous(site: Site, data: object = {}): Promise<Browser> {
     const browser = new Browser(site)
     await browser.visit(page => {
@@ -77,7 +77,7 @@ export class Stage {
     return browser
   }
 
-  /** What is stored under each key this case has used. */
+  /** The stored records under the keys that this case has used. */
   async records(): Promise<{ key: string; record: SessionRecord }[]> {
     const keys = new Set(this.sites.flatMap(site => site.store.calls.map(call => call.key)))
     // One for the whole case: each has connections of its own.

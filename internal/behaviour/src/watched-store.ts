@@ -64,7 +64,7 @@ export function watched(store: Store): WatchedStore {
       return store.destroy(key, call)
     },
     close: () => store.close(),
-    // What a store can do beyond the five methods is found by presence.
+    // The core finds abilities beyond the five methods by their presence.
     ...('sweep' in store && { sweep: (...call: [never]) => (store as SweepableStore).sweep(...call) }),
     ...('keys' in store && { keys: (...call: [never]) => (store as EnumerableStore).keys(...call) }),
   }

@@ -9,7 +9,7 @@ export interface Document {
   readonly text: string
 }
 
-/** What users and contributors read. */
+/** The Markdown documents for users and contributors. */
 export async function documents(): Promise<Document[]> {
   const top = (await readdir(root)).filter(name => name.endsWith('.md')).map(name => join(root, name))
   const docs = (await readdir(join(root, 'docs'), { recursive: true })).map(name => join(root, 'docs', name))

@@ -19,7 +19,7 @@ export async function run(path: string): Promise<string[]> {
   const { listen } = Server.prototype
   const { log } = console
   console.log = () => {}
-  // Whatever port a block names, it gets a free one.
+  // A block gets a free port, whichever it names.
   Server.prototype.listen = function (this: Server) {
     servers.push(this)
     return Reflect.apply(listen, this, [0, '127.0.0.1'])

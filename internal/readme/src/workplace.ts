@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import type { Block } from './blocks.js'
 import { root } from './documents.js'
 
-/** What a fragment may use without saying where it comes from. `run.ts` gives it at run time. */
+/** The names that a fragment may use without defining them. `run.ts` provides them at run time. */
 const globals = `import type Router from '@koa/router'
 import type Koa from 'koa'
 import type { Sessions } from 'koa-session-core'

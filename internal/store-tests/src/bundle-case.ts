@@ -20,7 +20,7 @@ export interface BundleOptions {
 /** Cases that run at the same time: stores on connections of their own would need too many for all at once. */
 const concurrency = 6
 
-/** What an app that is one file, with nothing beside it, relies on. */
+/** Tests a store in an app that is bundled into one file. */
 export function bundleCase({ module, url, capabilities }: BundleOptions): StoreCase {
   return {
     title: 'bundled into one file the store passes the testkit in an empty folder, and the process ends by itself',

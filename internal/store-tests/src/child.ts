@@ -23,7 +23,7 @@ function storeOn(world: string): TestedStore {
   return store
 }
 
-/** What a test wants done in here, besides the methods of a store. */
+/** Tasks for this process besides the methods of a store. */
 const tasks: Record<string, (store: TestedStore, ...args: never[]) => Promise<unknown>> = {
   async keys(store, options: { subject?: string }) {
     const keys: string[] = []

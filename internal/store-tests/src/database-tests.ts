@@ -10,7 +10,7 @@ import { exitCases } from './exit-cases.js'
 import type { OpenStore } from './tested-store.js'
 
 export interface DatabaseOptions {
-  /** What `sharedServer` gave; without one all tests are skipped. */
+  /** The result of `sharedServer`; without a server all tests are skipped. */
   readonly server: SharedServer | undefined
   /** Opens a store on a client of its own. */
   readonly open: OpenStore
@@ -21,7 +21,7 @@ export interface DatabaseOptions {
   readonly capabilities: readonly Capability[]
 }
 
-/** What every database store is tested with on a server that works. */
+/** The tests of every database store on a working server. */
 export function databaseStoreTests(test: TestFn, options: DatabaseOptions): void {
   const { server, open, create, capabilities } = options
   const module = new URL('open.js', options.module)

@@ -40,7 +40,7 @@ export function exitCases({ module, url }: ExitOptions): StoreCase[] {
   ]
 }
 
-/** What a process prints that opens a store and runs `script`. It has to end well, and by itself. */
+/** The output of a process that opens a store and runs `script`. It must end successfully, and by itself. */
 async function outputOf(module: URL, url: string, script: string): Promise<string> {
   const program = `
     import { open } from ${JSON.stringify(module.href)}

@@ -26,7 +26,7 @@ interface Stage {
   readonly world: string
 }
 
-/** What a server that is broken, and mended, must not change. */
+/** Promises that must hold while a server breaks and recovers. */
 export function faultCases({ open, server, durable = server, endConnections }: FaultOptions): StoreCase[] {
   /** Runs a case with a store that has a connection through a proxy, and mends everything afterwards. */
   const staged =
@@ -177,7 +177,7 @@ export function faultCases({ open, server, durable = server, endConnections }: F
             const [error, answer] = await within(10 * soon, settled(call(store, key, record)), `${what} did not end`)
             assert.equal(proxy.dropped, dropped + 1, 'A reply was lost')
             await proxy.pass()
-            // Whatever it was told, the caller asks again.
+            // The caller repeats the call, whatever the answer was.
             if (error === undefined && typeof answer === 'boolean') assert.equal(answer, true)
             await after(store, key, record)
           }

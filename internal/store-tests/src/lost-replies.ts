@@ -16,7 +16,7 @@ const next = (record: SessionRecord): SessionRecord => ({
   version: `${record.version}n`,
 })
 
-/** What is asked for while the reply is lost, and what holds after it was asked for again. */
+/** The call whose reply is lost, and the expected state after it is repeated. */
 export const lostReplies: Record<string, LostReply> = {
   'a read': {
     before: true,

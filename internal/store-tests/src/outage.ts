@@ -24,7 +24,7 @@ export async function serving(
   use: (get: Get, took: number[]) => Promise<void>,
 ): Promise<void> {
   const app = new Koa()
-  // What users get is looked at, not what is told about it.
+  // Check the answers that users get, not the reported errors.
   app.on('error', () => {})
   const took: number[] = []
   app.use(async (_ctx, next) => {

@@ -10,7 +10,7 @@ import {
 export const ownServer = (kind: ServerKind, need?: Need): Promise<TestServer | undefined> =>
   whenAvailable(() => startServer(kind, need))
 
-/** What `start` gives. `undefined`, said loudly, when the server cannot be had; under `CI=true` that is an error. */
+/** Resolves to the server of `start`. If it cannot start, resolves to `undefined` with a warning; with `CI=true` it rejects. */
 export async function whenAvailable<T>(start: () => Promise<T>): Promise<T | undefined> {
   try {
     return await start()

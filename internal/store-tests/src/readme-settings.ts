@@ -4,7 +4,7 @@ import { runInNewContext } from 'node:vm'
 
 /**
  * The settings that a README passes to `call`, such as `createPool`, with an address of ours in place of `process.env.…`.
- * What is tested is what is written there.
+ * So tests use exactly the settings of the README.
  */
 export function readmeSettings<T>(readme: URL, call: string, url: string): T {
   const text = readFileSync(readme, 'utf8')

@@ -11,7 +11,7 @@ import { isSessionError, type Store, session } from 'koa-session-core'
 /** In passwords: it must not be said. */
 export const hidden = 'c4n4ry-s3cr3t'
 
-/** What the first line of a log says when sessions cannot be stored: without the name of the store. */
+/** The first line of a log when sessions cannot be stored, without the name of the store. */
 export async function reasonOf(store: Store): Promise<string> {
   const sessions = session({ store })
   try {
@@ -63,7 +63,7 @@ export interface Certificate {
   remove(): Promise<void>
 }
 
-/** A certificate that nobody trusts, for 127.0.0.1. `owner` is who may read its key. */
+/** An untrusted certificate for 127.0.0.1. Only `owner` may read its key. */
 export async function certificate(owner?: { readonly uid?: number; readonly gid?: number }): Promise<Certificate> {
   const folder = await mkdtemp(join(tmpdir(), 'koa-session-tls-'))
   const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { newKey, newRecord, type TestedStore } from './tested-store.js'
 
-/** What a writer knows of one session. */
+/** A writer's knowledge of one session. */
 interface Line {
   readonly key: string
   /** Began after `mark` was called. */

@@ -45,7 +45,7 @@ export interface Recipe {
   packages(): Promise<readonly string[]>
   /** The program on this machine, if it is there. */
   find(): Promise<Engine | undefined>
-  /** What asks it to end without waiting for its clients to leave. @default 'SIGTERM' */
+  /** The signal that ends it without waiting for its clients to leave. @default 'SIGTERM' */
   readonly stopSignal?: NodeJS.Signals
   /** The official image, where the program is not there. */
   readonly docker: DockerImage

@@ -3,12 +3,12 @@ import { randomUUID } from 'node:crypto'
 import type { Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 
-/** What has to go when this process does: processes, a Docker container, a folder. */
+/** Things to clean up when this process ends: processes, a Docker container, a folder. */
 export interface Ward {
   readonly pid?: number
   /** The pid leads a process group: the whole group is killed, before anything else. */
   readonly group?: boolean
-  /** What ends it. @default 'SIGKILL' */
+  /** The signal that ends it. @default 'SIGKILL' */
   readonly signal?: NodeJS.Signals
   readonly container?: string
   readonly folder?: string

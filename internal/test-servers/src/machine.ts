@@ -9,7 +9,7 @@ import { guard } from './guard.js'
 import { hasStopped, isAlive, processTree, signalAll } from './processes.js'
 import { run } from './run.js'
 
-/** What runs a server, and may run it again on the same port and data. */
+/** Runs a server, and can run it again on the same port and data. */
 export interface Machine {
   readonly pid: number | undefined
   isRunning(): Promise<boolean>

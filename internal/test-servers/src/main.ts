@@ -125,5 +125,5 @@ try {
   say(error instanceof Error ? `${error.message}${error.cause ? `\n${error.cause}` : ''}` : String(error))
   process.exitCode = 1
 }
-// What an interruption left half started is the watchdog's.
+// The watchdog cleans up after an interrupted start.
 process.exit()

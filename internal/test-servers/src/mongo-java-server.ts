@@ -11,7 +11,7 @@ import { findProgram, run } from './run.js'
 const version = '1.47.0'
 const source = fileURLToPath(new URL('../src/mongo-java-server/MongoStandIn.java', import.meta.url))
 
-/** What the library is written for. */
+/** The Java version that the library is written for. */
 const java = '17'
 
 /** Two cores are shared with the tests: what starts quickly and runs on one thread. */

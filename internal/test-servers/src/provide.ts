@@ -7,7 +7,7 @@ export interface StartOptions extends Need {
   readonly args?: readonly string[]
 }
 
-/** A new server of this kind, which nobody else uses, whatever the environment names. Rejects when there is no way. */
+/** Starts a private server of this kind, even if the environment names one. Rejects if none can start. */
 export async function startServer(kind: ServerKind, options: StartOptions = {}): Promise<TestServer> {
   const supply = supplies([kind], options).get(kind)
   if (supply === undefined) throw new TypeError(`startServer: unknown kind ${JSON.stringify(kind)}`)

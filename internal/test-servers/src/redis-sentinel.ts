@@ -14,7 +14,7 @@ export interface RedisSentinelOptions {
 }
 
 export interface RedisSentinel {
-  /** What the sentinels call the master. */
+  /** The sentinels' name for the master. */
   readonly name: string
   /** The first master and its replica. */
   readonly servers: readonly [master: TestServer, replica: TestServer]

@@ -28,7 +28,7 @@ export interface TestServer {
   pause(): Promise<void>
   /** SIGCONT. */
   resume(): Promise<void>
-  /** What the server wrote to its log. */
+  /** The log of the server. */
   log(): Promise<string>
   /** Ends it and removes its data. Idempotent. */
   end(): Promise<void>

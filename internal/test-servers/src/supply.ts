@@ -15,7 +15,7 @@ export interface Supply {
 }
 
 export interface Need {
-  /** What it acknowledged outlives `kill -9`. @default false */
+  /** Whether acknowledged writes survive `kill -9`. @default false */
   readonly durable?: boolean
 }
 

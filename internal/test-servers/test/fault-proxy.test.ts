@@ -32,7 +32,7 @@ async function open(t: ExecutionContext, { host, port }: FaultProxy): Promise<So
   return socket
 }
 
-/** What the peer answers, or the code of the error the connection ends by. */
+/** The answer of the peer, or the code of the error that ended the connection. */
 async function ask(socket: Socket, text: string): Promise<string> {
   socket.write(text)
   try {

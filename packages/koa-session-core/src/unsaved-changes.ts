@@ -5,7 +5,7 @@ import { setTimeout } from './waiting.js'
 /** How long a change may wait for `save`, in milliseconds. */
 const patience = 1_000
 
-/** How many sessions are still compared. It costs as much as a commit, and who makes this mistake makes it early. */
+/** The number of sessions still to compare. Comparing costs as much as a commit, and apps make this mistake early. */
 let left = 100
 
 /** Runs `last` when the response is out, or given up. */

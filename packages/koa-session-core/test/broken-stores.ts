@@ -6,12 +6,12 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { EnumerableStore, SessionRecord, Store, SweepableStore } from 'koa-session-core'
 
 export type FullStore = SweepableStore & EnumerableStore
-/** What a broken store rejects with where a right one answers. */
+/** The error of a broken store where a correct one answers. */
 export class BackendError extends Error {}
 
 type Rows = Map<string, SessionRecord>
 
-/** What is broken: members put over those of a right store, whose table they can reach into. */
+/** A fault: members that replace those of a correct store. They can access its table. */
 type Flaw = (store: FullStore, rows: Rows) => { [Member in keyof FullStore]?: FullStore[Member] | undefined }
 
 const alive = (row: SessionRecord | undefined) => (row && row.expiresAt > Date.now() ? row : undefined)

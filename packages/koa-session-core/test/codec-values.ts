@@ -88,7 +88,7 @@ class Ledger extends Map {}
 const tamper = (object: object, key: PropertyKey, property: PropertyDescriptor): unknown =>
   Object.defineProperty(object, key, property)
 
-/** What no codec could bring back. Made anew each time, since some are changed by being looked at. */
+/** Values that no codec can bring back. Made anew each time, because looking at some changes them. */
 const odd = fc
   .constantFrom<() => unknown>(
     () => () => 'code',

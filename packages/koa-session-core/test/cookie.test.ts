@@ -45,7 +45,7 @@ function taken(line: string | undefined) {
   return { name: pair.slice(0, at), value: pair.slice(at + 1), attributes }
 }
 
-/** What a site with these cookie options sets, on a plain or on a secure request. */
+/** The cookies that a site with these options sets on a plain or a secure request. */
 async function setBy(t: Parameters<typeof site>[0], cookie: CookieOptions | undefined, headers = {}, path = '/set') {
   const { client } = await site(t, handlers, { before: behindProxy, ...(cookie && { cookie }) })
   const { cookies } = await client().get(path, { headers })

@@ -66,7 +66,7 @@ test('isSessionError takes nothing else for one', t => {
 
 interface Fault {
   readonly code: SessionErrorCode
-  /** What the store does to the calls of the second request. */
+  /** The store's behaviour for the calls of the second request. */
   readonly store?: (operation: Operation) => unknown
   readonly act?: Handler
   readonly options?: SessionOptions

@@ -22,7 +22,7 @@ function named(changes: Partial<Store> = {}): Full {
   return { ...memoryStore(), ...changes, name: `test-${++stores}` }
 }
 
-/** What the event channel says of a store. */
+/** The messages of the event channel about a store. */
 function events(t: ExecutionContext, store: Store): SessionEvent[] {
   const heard: SessionEvent[] = []
   const listen = (message: unknown) => {
@@ -35,7 +35,7 @@ function events(t: ExecutionContext, store: Store): SessionEvent[] {
 
 type Phase = 'start' | 'end' | 'asyncStart' | 'asyncEnd' | 'error'
 
-/** What the tracing channel says of a store: each phase, and the message as it was in that moment. */
+/** The messages of the tracing channel about a store: each phase, and the message at that moment. */
 function traces(t: ExecutionContext, store: Store) {
   const heard: { phase: Phase; message: StoreTrace & { error?: unknown }; now: object }[] = []
   const listen = (phase: Phase) => (message: object) => {

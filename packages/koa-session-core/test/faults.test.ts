@@ -5,14 +5,14 @@ import test from 'ava'
 import { type Fault, type FaultyStore, faultyStore } from './support/faulty-store.js'
 import { codes } from './support/start.js'
 
-/** What a request may take beyond `storeTimeout`, in milliseconds. */
+/** The most a request may take beyond `storeTimeout`, in milliseconds. */
 const grace = patient(500)
 /** More than that, so that a request that waits twice is found out. */
 const storeTimeout = patient(700)
 
 interface Request {
   readonly handler: Handler
-  /** What was there before. Without it, the browser is new. */
+  /** The state before. Without it, the browser is new. */
   readonly before?: object
   /** Throws unless what an answer of 200 promised is so. */
   done(t: { is(actual: unknown, expected: unknown, why?: string): unknown }, browser: Browser, answer: Answer): unknown
@@ -172,7 +172,7 @@ async function meet(
   if (expected) t.is(answer.status, expected)
   if (answer.status === 200) await done(t, browser, answer)
   else if (ends.has(name)) {
-    // Whoever still has the cookie can try again; whoever has not has been signed out.
+    // A client that still has the cookie can retry; one without it has been signed out.
     if (browser.id) await browser.visit(({ session }) => session.destroy())
     t.is(await n(old), undefined)
   } else if (!tookEffect && before && 'n' in before && !name.includes('regenerate')) {

@@ -30,7 +30,7 @@ async function apps(t: ExecutionContext): Promise<{ one: Browser; other: Site; l
 
 const take: Handler = ({ flash }) => flash()
 
-/** What another request does between the commit and its repetition. Resolves to the messages that it took. */
+/** Actions of another request between the commit and its repetition. Each resolves to the messages that it took. */
 const others: Record<string, (browser: Browser, site: Site) => Promise<unknown[]>> = {
   'adds to the queue': async (browser, site) => {
     await browser.send(page => page.flash('other'), { site })

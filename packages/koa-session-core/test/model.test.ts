@@ -35,7 +35,7 @@ test.serial('a plan is the same, and shows the same, whenever it is run', async 
   t.deepEqual(await seen(), first)
 })
 
-/** What is broken: members put over those of a right store. Each app has a store of its own on one backend. */
+/** A fault: members that replace those of a correct store. Each app has its own store on one backend. */
 type Flaw = (store: Store & EnumerableStore) => Partial<EnumerableStore>
 
 const isEnd = ({ expiresAt }: SessionRecord) => expiresAt <= Date.now()

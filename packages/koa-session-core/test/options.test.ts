@@ -17,7 +17,7 @@ import { resolveOptions } from '../dist/options.js'
 const passphrase = 'a passphrase of more than 32 characters'
 const key = new Uint8Array(32).fill(7)
 
-/** What `session()` says of options that the types do not allow. */
+/** The message of `session()` about options that the types do not allow. */
 function refusal(options: unknown): Error | undefined {
   try {
     session(options as SessionOptions)

@@ -18,7 +18,7 @@ interface Call {
   readonly record?: SessionRecord
 }
 
-/** What a call fails with on a store that rejects with `broken`. */
+/** The error of a call on a store that rejects with `broken`. */
 async function failureOf(t: ExecutionContext, broken: (call: Call) => unknown, path = '/set'): Promise<SessionError> {
   const seen: unknown[] = []
   const store: Store = {

@@ -369,7 +369,7 @@ class Cart {
   items = []
 }
 
-/** What a session cannot hold: how it gets in, the code of the error, and what its message names. */
+/** Values that a session cannot hold: how they get in, the code of the error, and the part of its message. */
 const refused: Record<string, [(bag: Bag) => unknown, string, RegExp]> = {
   'a function': [bag => (bag.cart = { total: () => 5 }), 'ERR_SESSION_ENCODE', /a function.*cart\.total/],
   'a symbol': [bag => (bag.cart = [Symbol('x')]), 'ERR_SESSION_ENCODE', /a symbol.*cart\[0\]/],

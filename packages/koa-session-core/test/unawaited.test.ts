@@ -37,7 +37,7 @@ test('A failure given to a callback is not reported anywhere else', async t => {
       },
       { onError: error => reported.push(error) },
     )
-    // What failed is tried again when the handler has ended.
+    // A failed ending is retried after the handler.
     t.is((await browser.get('/call')).json, 'ERR_SESSION_STORE', name)
     t.deepEqual((await browser.get('/get')).json, name === 'save' ? { a: 1, b: 2 } : {}, name)
     t.deepEqual(reported, [], name)
@@ -77,7 +77,7 @@ test('Not awaited, a failure never becomes an unhandled rejection and is reporte
       },
       { onError: error => reported.push(error) },
     )
-    // What failed is tried again when the handler has ended, and succeeds.
+    // A failed ending is retried after the handler, and succeeds.
     t.is((await browser.get(path)).status, 204, path)
     t.deepEqual(
       reported.map(error => error.code),

@@ -25,7 +25,7 @@ function storeOn(directory: string): FileStore {
   return store
 }
 
-/** What a test wants done in here, besides the methods of a store. */
+/** Tasks for this process besides the methods of a store. */
 const tasks: Record<string, (store: FileStore, ...args: never[]) => Promise<unknown>> = {
   async keys(store, options: { subject?: string }) {
     const keys: string[] = []
@@ -80,7 +80,7 @@ const tasks: Record<string, (store: FileStore, ...args: never[]) => Promise<unkn
     }
   },
 
-  /** From here on this process has the rights of nobody in particular. */
+  /** Drop all privileges of this process. */
   async dropRights() {
     process.setgroups?.([])
     process.setgid?.(65_534)

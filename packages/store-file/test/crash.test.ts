@@ -117,7 +117,7 @@ async function run({ prepare, call: [method, ...args] }: Scenario, wrapper: stri
   return { directory, acknowledged, killed: (await child.end()) === 'SIGKILL' }
 }
 
-/** Whoever was killed holds up nobody, and what it left is gone after the next write and the next sweep. */
+/** A killed process delays no other, and its leftovers are gone after the next write and the next sweep. */
 async function leavesNothing(directory: string, version: string | null): Promise<void> {
   const store = fileStore({ directory })
   const written = await store.write(key, third, version, { signal: AbortSignal.timeout(patient(1_000)) })

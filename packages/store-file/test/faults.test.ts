@@ -18,7 +18,7 @@ const old: SessionRecord = { data: 'old', version: 'old', seenAt: 1, expiresAt }
 const fresh: SessionRecord = { data: 'new', version: 'new', seenAt: 2, expiresAt }
 const large: SessionRecord = { data: 'x'.repeat(100_000), version: 'large', seenAt: 2, expiresAt }
 
-/** What went otherwise than it should where small records fit and large ones do not. */
+/** The deviations on a disk that has room for small records but not for large ones. */
 async function survivesFullDisk(there: StoreProcess, directory: string, code: string): Promise<string[]> {
   const problems: string[] = []
   const expect = (what: string, holds: boolean) => holds || problems.push(what)

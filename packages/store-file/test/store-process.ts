@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import type { EnumerableStore, SessionRecord, SweepableStore } from 'koa-session-core'
 
 export interface StoreProcess {
-  /** The process that runs the store, also when something is wrapped around it. */
+  /** The process that runs the store, even inside a wrapper process. */
   readonly pid: number
   /** Call a method of the store, or a task of child.ts, over there. Rejects also when the process ends meanwhile. */
   call<T>(directory: string, method: string, ...args: unknown[]): Promise<T>

@@ -25,13 +25,13 @@ async function rows(sql: string): Promise<RowDataPacket[]> {
   return found
 }
 
-/** What a table is made of, without its name. */
+/** The definition of a table, without its name. */
 async function shapeOf(table: string): Promise<string> {
   const [row] = await rows(`SHOW CREATE TABLE ${table}`)
   return String(row?.['Create Table']).replaceAll(table, 'TABLE')
 }
 
-/** Every method once, on a store that nobody else uses. */
+/** Calls every method once, on a private store. */
 async function isWhole(options: MysqlStoreOptions): Promise<boolean> {
   const store = mysqlStore(options)
   const [key, record] = [newKey(), newRecord()]

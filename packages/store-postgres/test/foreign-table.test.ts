@@ -19,7 +19,7 @@ async function shapeOf(table: string): Promise<unknown[]> {
 
 anyTest.after.always(() => pool.end())
 
-/** What another program keeps in its table `sessions`; all of it looks as if it had expired. */
+/** Rows of another program in its table `sessions`; all look expired. */
 const foreign: Record<string, [columns: string, values: string]> = {
   'of tokens': ['id int primary key, token varchar(64), user_id int', "1, 'token', 7"],
   'with an expires_at in seconds': ['key varchar(64) primary key, value varchar(64), expires_at bigint', "'a', 'b', 1"],

@@ -20,7 +20,7 @@ const newRecord = () => ({
   subject: newKey(),
 })
 
-/** What a table is made of, without its name. */
+/** The definition of a table, without its name. */
 async function shapeOf(table: string) {
   const columns = await pool.query(
     `SELECT column_name, data_type, is_nullable, collation_name FROM information_schema.columns
@@ -31,7 +31,7 @@ async function shapeOf(table: string) {
   return JSON.stringify([columns.rows, indexes.rows]).replaceAll(table, 'TABLE')
 }
 
-/** Every method once, on a store that nobody else uses. */
+/** Calls every method once, on a private store. */
 async function isWhole(options: PostgresStoreOptions): Promise<boolean> {
   const store = postgresStore(options)
   const [key, record] = [newKey(), newRecord()]

@@ -13,7 +13,7 @@ const batch = 200
 /** As many are looked at one by one, whatever became of them. */
 const fewMembers = 50
 
-/** What a script answers that changes a record, as scripts.ts has it. */
+/** The reply of a script that changes a record, as described in scripts.ts. */
 type Answer = readonly [status: number, subject?: string, listing?: string]
 
 /** Sessions in Redis: one server, Sentinel or Cluster. */
@@ -105,7 +105,7 @@ export function redisStore(options: RedisStoreOptions): EnumerableStore {
     [lastError]: () => (opened ? opened.lastError : client.stream?.errored),
   })
 
-  /** What judgeRecord says of each. */
+  /** The results of judgeRecord for each listing. */
   async function judge(listed: readonly Listed[], subject: string | undefined): Promise<number[]> {
     const names = listed.map(({ key }) => recordAt(key))
     // An index may be full of sessions that are gone. A Cluster takes no command on keys of several nodes.

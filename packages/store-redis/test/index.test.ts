@@ -109,7 +109,7 @@ test('however writes and ends race, the index holds the living and nobody else',
       }
     }),
   )
-  // What nobody waited for, three commands one after the other, is done before these.
+  // Three commands that were not awaited are done before these.
   for (let n = 0; n < 5; n++) await Promise.all(stages.map(each => each.client.ping()))
   for (const subject of subjects) {
     const living = []

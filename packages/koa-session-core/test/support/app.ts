@@ -26,7 +26,7 @@ export interface Ctx extends Omit<ExtendableContext, 'session'> {
   state: Record<string, any>
 }
 
-/** What it returns, if anything, is the body, as JSON. */
+/** Its result, if any, is the body as JSON. */
 export type Handler = (ctx: Ctx, next: () => Promise<unknown>) => unknown
 
 export interface SiteOptions extends SessionOptions {
@@ -45,7 +45,7 @@ export interface Site {
   readonly sessions: Sessions
   /** Such as `http://127.0.0.1:40123`. */
   readonly url: string
-  /** What `app.on('error')` heard, which is where `onError` reports by default. */
+  /** The errors that `app.on('error')` received, where `onError` reports by default. */
   readonly errors: (Error & { code?: string })[]
   /** A browser of its own. */
   client(): Client

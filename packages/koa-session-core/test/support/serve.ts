@@ -20,7 +20,7 @@ export interface Served {
   readonly app: Koa
   readonly sessions: Sessions
   readonly port: number
-  /** What `app.on('error')` heard. */
+  /** The errors that `app.on('error')` received. */
   readonly errors: unknown[]
   ask(path?: string, cookie?: string): Promise<Answer>
 }

@@ -85,7 +85,7 @@ memoryStore({ maxSession: 1 })
 // @ts-expect-error a name is needed
 headerTransport({})
 
-/** What a store package writes. */
+/** Types as a store package uses them. */
 export const custom: Store = {
   name: 'custom',
   read: async (_key, call) => {

@@ -4,7 +4,7 @@ import type { SessionRecord, Store } from 'koa-session-core'
 
 type Rows = Record<string, SessionRecord>
 
-/** What is wrong, if anything. `record` is to replace `stored`. */
+/** The fault, if any. `record` is to replace `stored`. */
 export interface Flaws {
   /** Whether a change holds the lock from its read to its write. */
   readonly locks?: (change: 'create' | 'replace' | 'touch' | 'destroy') => boolean
