@@ -113,7 +113,7 @@ for (const store of stores) {
     },
   )
 
-  test.serial(`${name}: nobody can revoke the session of somebody else`, async t => {
+  test.serial(`${name}: a user cannot revoke the session of somebody else`, async t => {
     const server = await site(t, store)
     const owner = await signedIn(server, somebody())
     const key = devices(await home(owner.browser))[0]?.key

@@ -68,7 +68,7 @@ export const flashCases: StageCase[] = [
   }),
 
   {
-    title: 'a value queued now is for later requests, also when an awaited save has committed it',
+    title: 'a value queued now is for later requests, even if an awaited save has committed it',
     run: async stage => {
       const browser = await stage.anonymous(await stage.site())
       await browser.visit(page => page.flash('earlier'))

@@ -24,7 +24,7 @@ export const headlines: readonly string[] = [
   'login sticks against a rotation that comes late under the old id, on two apps',
   'login sticks against a slow request of a persistent session that touched early, on two apps',
   'authentication wins where the session was revoked: what the request set is saved, nothing else, on two apps',
-  'two parallel rotations: one wins, nobody is signed out by a cleared cookie, on two apps',
+  'two parallel rotations: one wins, and no cleared cookie signs the user out, on two apps',
   'a tombstone carries no data and no subject and is never yielded by list',
   // Flash is delivered once.
   '30 parallel readers of a flash: one gets it, on two apps',

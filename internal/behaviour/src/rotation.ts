@@ -78,7 +78,7 @@ export const rotationCases: StageCase[] = [
   },
 
   ...onOneAndTwo(
-    'two parallel rotations: one wins, nobody is signed out by a cleared cookie',
+    'two parallel rotations: one wins, and no cleared cookie signs the user out',
     async (stage, one, other) => {
       for (const how of ['rotateId', 'awaited rotateId']) {
         const browser = await stage.signedIn(one)

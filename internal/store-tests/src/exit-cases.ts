@@ -30,7 +30,7 @@ export function exitCases({ module, url }: ExitOptions): StoreCase[] {
       run: async () => assert.equal(await outputOf(module, url, `${use}\nawait store.close()`), record.version),
     },
     {
-      title: 'a process with a store that nobody closed ends by itself',
+      title: 'a process with an unclosed store ends by itself',
       run: async () => assert.equal(await outputOf(module, url, use), record.version),
     },
     {

@@ -56,7 +56,7 @@ export function processCases({ processes, capabilities }: ProcessOptions): Store
       },
     },
     {
-      title: 'whatever four processes write and touch, a destroyed session stays dead',
+      title: 'a destroyed session stays dead while four processes write and touch it',
       async run() {
         const world = newWorld()
         const store = remoteStore(first, world, false)

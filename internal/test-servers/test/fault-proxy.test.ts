@@ -109,7 +109,7 @@ test('reset resets what is open and each new connection', async t => {
   t.is(await ask(await open(t, proxy), 'b'), 'b')
 })
 
-test('hang answers nobody, and afterwards resets only connections that lost something', async t => {
+test('hang answers no request, and afterwards resets only connections that lost something', async t => {
   const { proxy, received } = await echo(t)
   const [idle, busy] = [await open(t, proxy), await open(t, proxy)]
   t.is(await ask(idle, 'a'), 'a')
@@ -126,7 +126,7 @@ test('hang answers nobody, and afterwards resets only connections that lost some
   t.is(await ask(idle, 'e'), 'e')
 })
 
-test('delay holds replies back and keeps their order, also when it is switched off meanwhile', async t => {
+test('delay holds replies back and keeps their order, even if it is switched off meanwhile', async t => {
   const { proxy } = await echo(t)
   const socket = await open(t, proxy)
   await proxy.delay(200)

@@ -197,7 +197,7 @@ test('a URL in the environment is used as it is, and nothing is started for it',
   t.regex(stderr, /redis: as REDIS_URL says/)
 })
 
-test('a server that cannot be had is skipped loudly, with how to get it', async t => {
+test('a server that cannot start is skipped with a warning that says how to get it', async t => {
   const here = await world(t)
   const bare = { PATH: here.folder, TEST_SERVERS_INSTALL: '0' }
   const shared = script('./fixtures/shared.js')
@@ -208,7 +208,7 @@ test('a server that cannot be had is skipped loudly, with how to get it', async 
   t.regex(stderr, /SKIPPED: there is no redis server here\. To get one: install redis-server .+ or set REDIS_URL/)
 })
 
-test('a server that cannot be had is a failure under CI, and the command does not run', async t => {
+test('a server that cannot start is a failure under CI, and the command does not run', async t => {
   const here = await world(t)
   const bare = { PATH: here.folder, TEST_SERVERS_INSTALL: '0', CI: 'true' }
   const child = here.node(main, ['--only=redis', '--', process.execPath, '-p', '"ran"'], bare)
@@ -299,7 +299,7 @@ test('a lock is held by one at a time, and taken over from an owner that died', 
   t.is(await withLock(name, async () => 'free again'), 'free again')
 })
 
-test('a fresh template is made once, whoever comes first', async t => {
+test('processes that start together make a fresh template once', async t => {
   const here = await world(t)
   const cache = { XDG_CACHE_HOME: here.folder }
   const life = script('./fixtures/life.js')

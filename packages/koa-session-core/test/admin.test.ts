@@ -297,7 +297,7 @@ test('signing out in a session from open is kept, and destroy ends it', async t 
   t.deepEqual((await client().get('/get', { headers: { cookie } })).json, {})
 })
 
-test('open rejects while the store is down, and what nobody awaited is reported to onError', async t => {
+test('open rejects while the store is down, and failures that were not awaited go to onError', async t => {
   const store = watched(memoryStore())
   const heard: unknown[] = []
   const { sessions, upgrade } = await upgrading(
@@ -353,7 +353,7 @@ test('list yields key, data, createdAt, seenAt and expiresAt of the live session
   t.deepEqual(await all(sessions.list('')), [])
 })
 
-test('list can be left early, and does not read what nobody asked for', async t => {
+test('list can be left early, and reads only the sessions that were asked for', async t => {
   let closed = 0
   const inner = memoryStore()
   const store: EnumerableStore = {
@@ -578,7 +578,7 @@ test('revokeAll resolves, and leaves new logins alone, while listings never show
   for (const one of fresh) t.deepEqual((await one.get('/get')).json, { user: 'ada' })
 })
 
-test('revokeAll leaves nothing of its own in the store, also where two run at once', async t => {
+test('revokeAll leaves nothing of its own in the store, even if two run at once', async t => {
   const { sessions, store, clients } = await listingWhile(t, async () => {})
   const [one, two] = await Promise.all(clients.slice(0, 2).map(async each => (await each.get('/key')).json))
   const counts = await Promise.all([

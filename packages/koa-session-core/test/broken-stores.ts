@@ -373,7 +373,7 @@ export const brokenStores: Record<string, Record<string, Flaw>> = {
       stored?.subject === undefined ? record : { ...record, subject: stored.subject },
     ),
   },
-  'data come back character by character, whatever the script, and also when empty': {
+  'data come back character by character, in any script, and even if empty': {
     'normalized accents': writingAs(record => ({ ...record, data: record.data.normalize() })),
     trimmed: writingAs(record => ({ ...record, data: record.data.trim() })),
     'trailing space cut, as in CHAR columns': writingAs(record => ({
@@ -426,7 +426,7 @@ export const brokenStores: Record<string, Record<string, Flaw>> = {
     }),
     'an overflow means expired': readingAs(record => (record.expiresAt > 2 ** 50 ? undefined : record)),
   },
-  'what a caller does to a record after writing or reading it does not reach the store': {
+  'a record that its caller changes after writing or reading it does not change in the store': {
     'write keeps the object': (_, rows) => ({
       async write(key, record) {
         rows.set(key, record)
@@ -816,7 +816,7 @@ export const brokenStores: Record<string, Record<string, Flaw>> = {
   },
   'a store has sweep exactly when its capabilities name it': { 'declared, but missing': () => ({ sweep: undefined }) },
   'a store has keys exactly when its capabilities name it': { 'declared, but missing': () => ({ keys: undefined }) },
-  'close is idempotent, also when called twice at once': {
+  'close is idempotent, even if it is called twice at once': {
     'the second call rejects': () => {
       let closed = false
       return {
@@ -1016,7 +1016,7 @@ export const brokenStores: Record<string, Record<string, Flaw>> = {
     'one too many at the border of two pages': listing(keys => [...keys, ...keys.slice(99, 100)]),
     'the first page of a subject only': listing((keys, subject) => (subject === undefined ? keys : keys.slice(0, 100))),
   },
-  'a session that lives throughout is listed once, also while others and itself are written': {
+  'a session that lives throughout is listed once, even while it and others are written': {
     'pages by offset, rows move': (store, rows) => ({
       async write(key, record, ...rest) {
         const won = await store.write(key, record, ...rest)
@@ -1196,7 +1196,7 @@ export const brokenStores: Record<string, Record<string, Flaw>> = {
       write: async (...args) => !locked.has(rows) && store.write(...args),
     }),
   },
-  'after a destroy the session stays dead, whatever writes and touches ran at the same time': {
+  'after a destroy the session stays dead, even if writes and touches ran at the same time': {
     'write checks, then sets': checkThenSet((_, expected) => expected !== null),
     'touch writes the whole record back': touchRewriting,
     'write is an upsert': upsert,

@@ -67,7 +67,7 @@ const handlers: Record<string, Handler> = {
 const subject = (data: object) => (data as { user?: string }).user
 
 // First, and alone: afterwards somebody listens.
-test.serial('nothing is published when nobody listens', async t => {
+test.serial('nothing is published without a subscriber', async t => {
   const published: string[] = []
   const names = ['start', 'end', 'asyncStart', 'asyncEnd', 'error'].map(phase => `tracing:koa-session:store:${phase}`)
   for (const name of [...names, 'koa-session:event']) {

@@ -250,7 +250,7 @@ test.serial(
   },
 )
 
-test.serial('what nobody awaited is reported while the clock stands still', async t => {
+test.serial('failures that were not awaited are reported while the clock stands still', async t => {
   const store = watched(memoryStore())
   let late = (): unknown => undefined
   const { url, app } = await site(

@@ -331,7 +331,7 @@ test('Taking changes nothing else: what the request changed without saving is st
   t.deepEqual((await browser.get('/get')).json, { a: 1, b: { n: 2 } })
 })
 
-test('What a handler took is taken also when it fails afterwards', async t => {
+test('Messages that a handler took stay taken even if it fails afterwards', async t => {
   const { browser } = await signedIn(t, {
     '/queue': queue('one'),
     '/fail': async ctx => {
@@ -354,7 +354,7 @@ test('Of a session that ended meanwhile nothing is delivered', async t => {
   t.is(store.before, undefined)
 })
 
-test('What a late request under the old id of a rotation asks for waits under the new one', async t => {
+test('A late request under the old id of a rotation leaves the messages waiting under the new one', async t => {
   const { browser, store, elsewhere } = await signedIn(t, {
     '/queue': queue('one'),
     '/rotate': ctx => ctx.session.rotateId(),

@@ -5,7 +5,7 @@ import test from 'ava'
 import fc from 'fast-check'
 import { type EnumerableStore, memoryStore, type SessionRecord, type Store } from 'koa-session-core'
 
-test.serial('whatever overlapping requests do, each sees what a simple serial model predicts', async t => {
+test.serial('every overlapping request sees what a simple serial model predicts', async t => {
   const property = fc.asyncProperty(plans, async plan => deepEqual(await runPlan(plan, sharedMemory()), predict(plan)))
   await t.notThrowsAsync(fc.assert(property, { numRuns: 250, includeErrorInReport: true }))
 })

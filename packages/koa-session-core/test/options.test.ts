@@ -428,7 +428,7 @@ test('one message lists all wrong options of a call, and says of those of other 
   }
 })
 
-test('what was not called, not awaited or belongs elsewhere is refused with what to do instead', async t => {
+test('an argument that was not called, not awaited or belongs elsewhere is refused with advice', async t => {
   const client = { call() {}, get() {}, set() {} }
   const cases: [unknown, RegExp][] = [
     [new Koa(), /^session\(\) takes an object of options, got a Koa app: write app\.use\(session\(\)\)$/],

@@ -56,7 +56,7 @@ test('increments that are written together are all counted', async t => {
   t.is((await browser.data()).n, 50)
 })
 
-test('a commit that cannot be encoded fails alone, whatever is written with it', async t => {
+test('a commit that cannot be encoded fails alone, and others written with it succeed', async t => {
   const inner = memoryStore()
   const write: Store['write'] = async (...call) => {
     await setTimeout(50)

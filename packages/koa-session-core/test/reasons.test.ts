@@ -165,7 +165,7 @@ test('nothing of keys, data, subjects and versions is said, however a driver say
   }
 })
 
-test('no twelve characters of the data are said, whatever else a message holds', t => {
+test('no message quotes twelve characters of the data', t => {
   const property = fc.property(
     fc.string({ minLength: 12, maxLength: 80 }),
     fc.nat(),
@@ -195,7 +195,7 @@ test('passwords in URLs are not said, and of a long message no more than 400 cha
   t.true((await failureOf(t, () => new AggregateError(nested))).message.length < 450)
 })
 
-test('what is quoted and stands in no data is said: it names what to fix', async t => {
+test('a quoted text that is not in the data is shown, because it names what to fix', async t => {
   for (const text of [
     'relation "app_sessions" does not exist',
     "Access denied for user 'web'@'localhost' (using password: YES)",
@@ -235,7 +235,7 @@ test('a timeout says what the store said before, until a call succeeds', async t
   t.is(await message('hangs'), late)
 })
 
-test('what a store says after its call was given up is said by the next timeout', async t => {
+test('the next timeout reports the error of a call that timed out before', async t => {
   const store: Store = {
     ...memoryStore(),
     name: 'late',

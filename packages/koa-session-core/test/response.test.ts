@@ -301,7 +301,7 @@ for (const [what, { handler, ...asking }] of Object.entries(ways)) {
   })
 }
 
-test('A client that hung up: what it asked for is stored', async t => {
+test('The changes of a request are stored even if its client hung up', async t => {
   const { site, browser, store } = await begun(t)
   const paused = gate()
   const goes = gate()

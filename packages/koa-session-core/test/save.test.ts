@@ -54,7 +54,7 @@ test('save of an unchanged session resolves to true with no store call', async t
   t.deepEqual(store.calls, [])
 })
 
-test('save and update keep the identity of values nobody else changed', async t => {
+test('save and update keep the identity of values that no other request changed', async t => {
   const { browser, store, elsewhere } = await signedIn(t, {
     '/fill': ctx => {
       ctx.session = { mine: { n: 1 }, quiet: { n: 1 }, theirs: { n: 1 }, gone: 1 }

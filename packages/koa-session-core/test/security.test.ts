@@ -43,7 +43,7 @@ function dumped(inner: Store = memoryStore()): Store & { dump(): Buffer; readonl
 }
 const memory = memoryStore()
 
-test('ids are 256 random bits as 43 base64url characters, whatever Math.random and the clock say', async t => {
+test('ids are 256 random bits as 43 base64url characters, independent of Math.random and the clock', async t => {
   const { random } = Math
   const { now } = Date
   const ids: string[] = []
@@ -492,7 +492,7 @@ for (const [what, [put, code, message]] of Object.entries(refused)) {
   })
 }
 
-test('what a flash message cannot hold fails in the line that queues it', async t => {
+test('a flash message that cannot be stored fails in the line that queues it', async t => {
   const { client } = await site(t, {
     '/flash': ctx => {
       const error = t.throws(() => ctx.flash('type', () => {}))

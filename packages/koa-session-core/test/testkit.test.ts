@@ -265,7 +265,7 @@ test('stores that share data but do not declare it fail a case, and those that r
   await t.throwsAsync(declared.run, { instanceOf: BackendError })
 })
 
-test('what a create that returns a promise does before it resolves is not held against the store', async t => {
+test('a create that returns a promise may do I/O before it resolves', async t => {
   const title = 'opening a store does no I/O and starts no timer'
   const create = async () => {
     await readdir('.')

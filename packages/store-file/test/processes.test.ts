@@ -63,7 +63,7 @@ test('of creators in four processes exactly one wins, and its record is there', 
   }
 })
 
-test('whatever four processes write and touch, a destroyed session stays dead', async t => {
+test('a destroyed session stays dead while four processes write and touch it', async t => {
   const directory = join(root, 'destroyed')
   const store = fileStore({ directory })
   for (let round = 0; round < 20; round++) {

@@ -213,7 +213,7 @@ test('the date for the TTL index is when the session expires, also after a touch
   t.deepEqual((await collection.findOne({ _id: key }))?.expires, new Date(record.expiresAt + 5_000))
 })
 
-test('whatever the client was opened with, reads go to the primary and writes to the journal of a majority', async t => {
+test('reads go to the primary and writes to the journal of a majority, with any settings of the client', async t => {
   const { sent, store } = stage(t, {
     readPreference: 'secondaryPreferred',
     writeConcern: { w: 0 },
@@ -257,7 +257,7 @@ test('a read, a touch, a destroy and a write are one round trip each', async t =
   }
 })
 
-test('a call that is aborted while nobody answers gives up its connection', async t => {
+test('a call that is aborted while the server does not answer gives up its connection', async t => {
   const proxy = await faultProxy({ target: server as { host: string; port: number } })
   const client = new MongoClient(proxy.through(url), { maxPoolSize: 1 })
   t.teardown(async () => {

@@ -72,7 +72,7 @@ test('calls aborted while the server works or others wait leave no connection be
   )
 })
 
-test('a call aborted while nobody answers leaves no socket open', async t => {
+test('a call aborted while the server does not answer leaves no socket open', async t => {
   const { table, key, record } = await stage(t)
   const proxy = await faultProxy({ target: server as { host: string; port: number } })
   const pool = createPool(proxy.through(url))
@@ -150,7 +150,7 @@ test('a pool of mysql2 does as well as one of mysql2/promise', async t => {
   await pool.promise().end()
 })
 
-test('close waits for calls under way, also those that wait for a connection, and only then ends the pool', async t => {
+test('close waits for calls under way, even those that wait for a connection, and only then ends the pool', async t => {
   const { table, key, record } = await stage(t)
   const store = mysqlStore({ url, table })
   const lock = await lockTable(table)

@@ -61,7 +61,7 @@ test('calls aborted while the server works or others wait leave no connection be
   t.is(pool.idleCount, pool.totalCount)
 })
 
-test('a call aborted while nobody answers leaves no socket open', async t => {
+test('a call aborted while the server does not answer leaves no socket open', async t => {
   const { table, key, record } = await stage(t)
   const proxy = await faultProxy({ target: server as { host: string; port: number } })
   const pool = new pg.Pool({ connectionString: proxy.through(url) })
@@ -136,7 +136,7 @@ test('each statement is prepared once, under a name made from its text', async t
   t.deepEqual(await prepared(), first)
 })
 
-test('close waits for calls under way, also those that wait for a connection, and only then ends the pool', async t => {
+test('close waits for calls under way, even those that wait for a connection, and only then ends the pool', async t => {
   const { table, key, record } = await stage(t)
   const store = postgresStore({ url, table })
   const lock = await lockTable(table)

@@ -75,7 +75,7 @@ test('the index of the subject is written before the session', async t => {
   t.true(keys[0]?.endsWith(`subject:${subject}`) && keys[1]?.endsWith(key), keys.join())
 })
 
-test('every script touches the one key it names, and nobody asks for KEYS', async t => {
+test('every script touches the one key it names, and no command is KEYS', async t => {
   const { use } = await stage(t)
   let key: string | undefined
   for (const { words, isInner } of await monitored(t, use)) {
@@ -117,7 +117,7 @@ test('a client with a prefix of its own sees its sessions, and those only', asyn
   t.is(await client.exists(`${prefix}session:${mine}`), 1)
 })
 
-test('what is no session under the prefix is not listed', async t => {
+test('a value under the prefix that is no session is not listed', async t => {
   const { client } = await stage(t)
   const prefix = `${newWorld()}:`
   const key = newKey()

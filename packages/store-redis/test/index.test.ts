@@ -88,7 +88,7 @@ test('writes that lost, and a write that was sent twice, leave nothing in an ind
   t.deepEqual(await indexed(other), [])
 })
 
-test('however writes and ends race, the index holds the living and nobody else', async t => {
+test('the index holds exactly the live sessions after any race of writes and ends', async t => {
   const stages = [stage(t), stage(t), stage(t)] as const
   const [{ client, prefix }] = stages
   const stores = stages.map(({ client }) => redisStore({ client, prefix }))
@@ -234,7 +234,7 @@ test('400,000 members without a session neither make list and revokeAll time out
   t.is(await store.read(key), undefined)
 })
 
-test('a listing that goes through many pages meets every session once, also while they move and come and go', async t => {
+test('a listing of many pages meets every session once, even while sessions move, come and go', async t => {
   const { store, listed } = stage(t)
   const subject = newKey()
   const records = new Map<string, SessionRecord>()

@@ -113,7 +113,7 @@ export const enumerationCases: Case[] = [
     },
   },
   {
-    title: 'a session that lives throughout is listed once, also while others and itself are written',
+    title: 'a session that lives throughout is listed once, even while it and others are written',
     needs: 'keys',
     async run(world) {
       const store = await world.openEnumerable()

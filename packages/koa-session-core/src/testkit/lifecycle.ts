@@ -59,7 +59,7 @@ export const lifecycleCases: Case[] = [
     },
   },
   {
-    title: 'close is idempotent, also when called twice at once',
+    title: 'close is idempotent, even if it is called twice at once',
     async run(world) {
       const store = await world.open()
       await created(store, newKey(), newRecord())

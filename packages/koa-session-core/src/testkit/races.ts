@@ -93,7 +93,7 @@ export const raceCases: Case[] = [
     },
   },
   {
-    title: 'after a destroy the session stays dead, whatever writes and touches ran at the same time',
+    title: 'after a destroy the session stays dead, even if writes and touches ran at the same time',
     async run(world) {
       const stores = await world.openSeveral()
       for (let round = 0; round < 12; round++) {

@@ -59,7 +59,7 @@ export const recordCases: Case[] = [
     },
   },
   {
-    title: 'data come back character by character, whatever the script, and also when empty',
+    title: 'data come back character by character, in any script, and even if empty',
     async run(world) {
       const store = await world.open()
       const key = newKey()
@@ -116,7 +116,7 @@ export const recordCases: Case[] = [
     },
   },
   {
-    title: 'what a caller does to a record after writing or reading it does not reach the store',
+    title: 'a record that its caller changes after writing or reading it does not change in the store',
     async run(world) {
       const store = await world.open()
       const key = newKey()
