@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 
 // Tests run as tsc compiles them: what is in `test` runs in `build`, on the packages as they are published.
@@ -25,5 +26,7 @@ export default {
   nodeArguments: ['--enable-source-maps'],
   // Child processes: some tests change the clock or the globals of their process.
   workerThreads: false,
+  // More than the processors: many tests only wait, for a server or for time to pass.
+  concurrency: 2 * availableParallelism(),
   timeout: '5m',
 }

@@ -2,6 +2,7 @@ import test from 'ava'
 import fc from 'fast-check'
 import { isSessionError, jsonCodec } from 'koa-session-core'
 import { anyValue, mixed, plainValue, portrait, richValue } from './codec-values.js'
+import { runs } from './support/runs.js'
 
 const codec = jsonCodec()
 const same = Object.freeze({ city: 'Wien' })
@@ -232,7 +233,7 @@ test('Every kind of data comes back as it was, and its text stays the same', t =
         if (codec.stringify(back) !== text || codec.stringify(value) !== text) throw new Error(text)
         if (portrait(value) !== before) throw new Error('the value was changed')
       }),
-      { numRuns: 3000 },
+      { numRuns: runs(3000) },
     ),
   )
 })
@@ -245,7 +246,7 @@ test('Every kind of data is stored the same when some of it is of another realm'
         const text = codec.stringify(mixed(value))
         return text === codec.stringify(value) && portrait(codec.parse(text)) === before
       }),
-      { numRuns: 1000 },
+      { numRuns: runs(1000) },
     ),
   )
 })
@@ -285,8 +286,8 @@ test('Nothing is silently changed: it comes back as it was or is refused', t => 
         }
         return portrait(codec.parse(text)) === portrait(value)
       }),
-      { numRuns: 3000 },
+      { numRuns: runs(3000) },
     ),
   )
-  t.true(refusals > 100 && refusals < 2900, `${refusals} refusals`)
+  t.true(refusals > runs(100) && refusals < runs(2900), `${refusals} refusals`)
 })

@@ -4,6 +4,7 @@ import { type Codec, isSessionError, jsonCodec } from 'koa-session-core'
 import { DataText } from '../dist/data.js'
 import { type Data, GuardedCodec } from '../dist/guarded-codec.js'
 import { anyValue, plainValue, portrait, richValue } from './codec-values.js'
+import { runs } from './support/runs.js'
 
 const codec = new GuardedCodec(jsonCodec())
 
@@ -388,9 +389,9 @@ for (const [kind, values] of Object.entries({ plain: plainValue, rich: richValue
           const isShared = text.startsWith('~') && names.length > expected.length
           return next.text === text && (isShared || String(names.sort()) === String(expected.sort()))
         }),
-        { numRuns: 2000 },
+        { numRuns: runs(2000) },
       ),
     )
-    for (const count of Object.values(seen)) t.true(count > 50, JSON.stringify(seen))
+    for (const count of Object.values(seen)) t.true(count > runs(50), JSON.stringify(seen))
   })
 }

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import type { SessionRecord } from 'koa-session-core'
 import { contractModel, type StoreAction, type StoreAnswer } from '../dist/testkit/histories.js'
 import { linearizable, type Model, type Operation } from '../dist/testkit/linearizability.js'
+import { runs } from './support/runs.js'
 
 /** `client began-ended`, what was called and what came back. */
 type Line<Call, Result> = [client: number, began: number, ended: number, call: Call, result: Result]
@@ -229,7 +230,7 @@ test('the search agrees with trying every order, on tiny histories of a register
       counts[expected ? 'explained' : 'not']++
       return linearizable(register, history) === expected
     }),
-    { numRuns: 3_000 },
+    { numRuns: runs(3_000) },
   )
-  t.true(counts.explained > 300 && counts.not > 300, JSON.stringify(counts))
+  t.true(counts.explained > runs(300) && counts.not > runs(300), JSON.stringify(counts))
 })

@@ -13,6 +13,7 @@ import {
   session,
 } from 'koa-session-core'
 import { resolveOptions } from '../dist/options.js'
+import { runs } from './support/runs.js'
 
 const passphrase = 'a passphrase of more than 32 characters'
 const key = new Uint8Array(32).fill(7)
@@ -348,7 +349,7 @@ test('any value of any option is accepted or is a TypeError with the name of the
   }
   fc.assert(
     fc.property(fc.constantFrom(...options), junk, (name, value) => judge(name, { [name]: value })),
-    { numRuns: 3_000 },
+    { numRuns: runs(3_000) },
   )
   fc.assert(
     fc.property(fc.constantFrom(...cookieOptions), junk, (name, value) => {
@@ -356,9 +357,9 @@ test('any value of any option is accepted or is a TypeError with the name of the
       const other = name === 'partitioned' || name === 'sameSite' ? { secure: true } : {}
       judge('cookie.', { cookie: { ...other, [name]: value } })
     }),
-    { numRuns: 2_000 },
+    { numRuns: runs(2_000) },
   )
-  t.true(accepted > 20 && accepted < 4_000, `${accepted} were accepted`)
+  t.true(accepted > runs(20) && accepted < runs(4_000), `${accepted} were accepted`)
 })
 
 /** Options of koa-session, koa-generic-session, express-session and cookie-session, and what the message must name. */
