@@ -69,7 +69,7 @@ function baseOf(
 
 /**
  * Apply the draft to the newest record under `key`. `undefined`: there is nothing to write, or no session to write to.
- * With `confirms`, `now` is the tombstone to confirm.
+ * With `confirms`, `now` is the tombstone to confirm. `given` is the draft's view of `now`, if the caller has it.
  */
 export function changeOf(
   engine: Engine,
@@ -78,6 +78,7 @@ export function changeOf(
   key: string,
   now: Stored | null,
   confirms?: Confirmation,
+  given?: View,
 ): Change | undefined {
   const { change, client } = how
   if (draft.isLeft || draft.key !== key) return undefined
@@ -92,7 +93,7 @@ export function changeOf(
   try {
     revert = change && draft.apply(change)
     const isShown = change !== undefined || newest === draft.known
-    const view = draft.view(newest, isShown)
+    const view = given ?? draft.view(newest, isShown)
     const rotates = newest !== null && (how.rotate === true || mustRotate(draft, view, client))
     const isRevoked = confirms && now?.kind === 'tombstone' && now.reason === 'revoked' && draft.had(view.subject)
     if (isRevoked || (!rotates && !view.dirty)) {

@@ -34,6 +34,14 @@ export async function commit(engine: Engine, draft: Draft, how: How): Promise<bo
   return true
 }
 
+/** The commit at the end of a request. `undefined`: nothing changed, so there is nothing to wait for. */
+export function commitAtEnd(engine: Engine, draft: Draft, how: How): Promise<boolean> | undefined {
+  if (draft.untouched) return undefined
+  if (draft.standing.kind !== 'stored' || how.client.restriction) return commit(engine, draft, how)
+  const view = draft.view()
+  return view.dirty ? replace(engine, draft, how, undefined, view) : undefined
+}
+
 /** The draft as it would be with the change, which is applied and reverted. */
 function viewed(draft: Draft, { change }: How): View & { readonly authenticates: boolean } {
   const revert = change && draft.apply(change)
@@ -111,12 +119,18 @@ function lose(engine: Engine, draft: Draft, state: Tombstone | null): false {
 }
 
 /** Write the session, under a new id if it changes that. With `confirms`, the deciding write is one on that tombstone. */
-async function replace(engine: Engine, draft: Draft, how: How, confirms?: Confirmation): Promise<boolean> {
+async function replace(
+  engine: Engine,
+  draft: Draft,
+  how: How,
+  confirms?: Confirmation,
+  given?: View,
+): Promise<boolean> {
   const { options, sessions, store } = engine
   const { key, known } = draft
   const plan = (now: Stored | null) => changeOf(engine, draft, how, key, now, confirms)
   const start = confirms?.tombstone ?? known
-  const first = plan(start)
+  const first = changeOf(engine, draft, how, key, start, confirms, given)
   const asking = { deadline: how.deadline, known: start, first, owner: draft }
   const { attempt, seen, state, refusal } = first
     ? await sessions.replace(start?.key ?? key, plan, asking)

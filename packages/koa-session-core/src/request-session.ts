@@ -1,5 +1,5 @@
 import type { Client } from './change.js'
-import { commit } from './commit.js'
+import { commit, commitAtEnd } from './commit.js'
 import type { Deadline } from './deadlines.js'
 import { destroy } from './destroy.js'
 import { Draft } from './draft.js'
@@ -293,7 +293,8 @@ export class RequestSession implements Client, FlashHandle {
     try {
       while (this.#pending?.length) await this.#pending.pop()
       if (this.#endings) await this.#endings.carryOutAll(deadline)
-      if (!abandon && !this.draft.untouched) await commit(this.#engine, this.draft, { deadline, client: this })
+      const committing = abandon ? undefined : commitAtEnd(this.#engine, this.draft, { deadline, client: this })
+      if (committing) await committing
     } catch (error) {
       if (this.#isFarewell && isForRoom(error)) this.report(error)
       else failure = error ?? new Error('the commit failed')
