@@ -134,7 +134,8 @@ export class Draft {
 
   #know(state: Live): void {
     this.#known = state
-    this.#text = undefined
+    // A touch moves the times only: the app's copy still belongs to the same text.
+    if (this.#text && this.#text.text !== state.texts().data) this.#text = undefined
     if (this.standing === asNew) this.standing = asStored
   }
 
