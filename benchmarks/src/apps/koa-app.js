@@ -24,7 +24,7 @@ function signOut(ctx) {
   return { signedOut: true }
 }
 
-/** What takes the place of a context or a request where no session middleware is. */
+/** Stands for a context or a request where there is no session middleware. */
 export function bareHolder() {
   const small = { session: smallSession() }
   const large = { session: largeSession() }

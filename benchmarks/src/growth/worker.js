@@ -63,7 +63,7 @@ async function timed(work, lanes = parallel) {
       for (let step = 0; performance.now() < end; step++) {
         await work(((step * lanes + lane) * 7919) % (first - (first % lanes)))
         calls++
-        // What is in memory would keep the clock from its turn.
+        // Work in memory would keep the clock from its turn.
         if (storage === 'memory') await new Promise(setImmediate)
       }
     }),

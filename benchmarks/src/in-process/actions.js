@@ -4,7 +4,7 @@ import { LightClient } from './light-request.js'
 /** As many requests are under way at once, each on a session of its own. */
 const connections = 16
 
-/** What is measured, and where a client signs in for it. */
+/** The measured actions, and where a client signs in for each. */
 export const actions = {
   anonymous: { path: '/anonymous' },
   untouched: { path: '/untouched', signIn: '/sign-in' },

@@ -9,7 +9,7 @@ import { versionOf } from '../harness/versions.js'
 
 const run = promisify(execFile)
 
-/** What is installed, after the framework that it is counted on top of. Names of this repository are packed here. */
+/** The packages to install, after the framework that it is counted on top of. Names of this repository are packed here. */
 const installations: readonly (readonly [base: string, ...packages: string[]])[] = [
   ['koa'],
   ['koa', 'koa-session-core'],

@@ -22,7 +22,7 @@ const hour = 3_600_000
 
 const newVersion = () => `${randomBytes(12).toString('base64url')}.${process.hrtime.bigint().toString(36)}`
 
-/** What the core gives with each call: the signal is made for a store that reads it. */
+/** A call as the core gives it: the signal is made for a store that reads it. */
 class Call {
   #controller
   get signal() {

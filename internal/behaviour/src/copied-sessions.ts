@@ -172,7 +172,7 @@ export const copiedSessionCases: StageCase[] = [
       await browser.send(({ session }) => session.destroy(), { site: other })
       browser.keep(await finish())
       deepEqual([await stage.remains(), await browser.data()], [[], {}])
-      // What says goodbye is no copy.
+      // A goodbye message is no copy.
       const bye = await stage.signedIn(one)
       const leaving = await bye.begin(async (page, pause) => {
         page.session.seen = true

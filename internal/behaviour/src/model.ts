@@ -48,7 +48,7 @@ interface Seen {
   createdAt: number
   newMaxAge: 'session' | number | undefined
   queued: Message[]
-  /** Nobody else can know the id. */
+  /** Only this request knows the id. */
   fresh: boolean
   /** The record found in place of the session: a tombstone, or nothing. */
   lost: { readonly at: string; readonly stone: Tombstone | undefined } | undefined
@@ -300,7 +300,7 @@ class World {
         const next = this.#new()
         request.seen = next
         const own = this.#finish(seen, next, true).filter(({ by }) => by === request)
-        // What this request queued goes along; what earlier requests queued was the last person's.
+        // Messages of this request go along; those of earlier requests were the last person's.
         next.queued = [...own, ...seen.queued]
         return
       }
@@ -550,7 +550,7 @@ class World {
   #take(request: Request): string[] {
     const { seen } = request
     const isOwn = ({ by }: Message) => by === request
-    // What waits, the request knows from when it saw the session last.
+    // The request knows the waiting messages from when it last saw the session.
     if (seen.lost !== undefined || !seen.known || seen.known.flash.every(isOwn)) return []
     const now = this.#live(seen.id)
     if (!now) return []

@@ -162,7 +162,7 @@ export const rotationCases: StageCase[] = [
         const slow = await old.begin(async (page, pause) => {
           page.session.seen = true
           await pause()
-          // What was queued is the session's, whoever took it on.
+          // Queued messages stay with the session, whichever request carried them over.
           return run(page, pause)
         })
         await browser.visit(rotate, { site: other })

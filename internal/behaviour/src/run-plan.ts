@@ -68,7 +68,7 @@ class Client {
   #jar = new Jar()
   #answer: Promise<Answer> | undefined
   #tell = (_job: Job) => {}
-  /** What waits until `release`, and the step or end it belongs to: it resolves to what notes what it showed. */
+  /** The held step or end, and its call until `release`: it resolves to a function that notes the result. */
   #waiting: { readonly held: Held; readonly doing?: Promise<() => void> } | undefined
 
   private constructor(site: Site, began: number) {
@@ -133,7 +133,7 @@ class Client {
     const doing = action.kind === 'step' ? this.#step(action, notes) : this.#end(action, notes)
     if (!held) return (await doing)()
     this.#waiting = { held, doing }
-    // What does not come to the store is done at once, and told of when it is released all the same.
+    // A step without a store call is done at once, but still noted when it is released.
     await Promise.race([held.reached.opened, doing])
     this.#free()
   }

@@ -11,7 +11,7 @@ import { writeLoad } from './write-load.js'
 
 export interface FaultOptions {
   readonly open: OpenStore
-  /** Nobody else's. The cases break it one after the other, so they must not run at once. */
+  /** For these cases alone. They break it one after the other, so they must not run at once. */
   readonly server: TestServer
   /** For cases that restart it and look for what it had acknowledged. @default server */
   readonly durable?: TestServer

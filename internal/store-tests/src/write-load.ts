@@ -23,7 +23,7 @@ export interface WriteLoad {
   /** No further calls. Resolves when those under way have ended. */
   stop(): Promise<void>
   /**
-   * What `store` holds is what was acknowledged last, or what was asked for after it. Where `mayLose` says so, anything
+   * `store` holds the last acknowledged write, or one that was asked for after it. Where `mayLose` says so, anything
    * that was ever asked for will do, except of late sessions.
    */
   verify(store: TestedStore, mayLose?: (key: string) => boolean | Promise<boolean>): Promise<void>

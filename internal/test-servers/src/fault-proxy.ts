@@ -26,7 +26,7 @@ export interface FaultProxy {
   through(url: string): string
   /** Forwards everything. Connections that were hung are reset: what they swallowed is lost. */
   pass(): Promise<void>
-  /** Nobody listens: connection refused. Connections that are open are reset. */
+  /** Connections are refused. Connections that are open are reset. */
   refuse(): Promise<void>
   /** Resets connections that are open, and each new one as soon as it is made. */
   reset(): Promise<void>

@@ -57,7 +57,7 @@ async function provide(kinds: readonly ServerKind[]): Promise<boolean> {
   const results = await Promise.allSettled(missing.map(start))
   const failed = results.find(result => result.status === 'rejected')
   if (failed) throw failed.reason
-  // What could be installed is, and what could not will not be in the next process either.
+  // All that can be installed is installed by now: the next process need not try again.
   environment.TEST_SERVERS_INSTALL = '0'
   if (unavailable.length > 0) environment[unavailableVariable] = unavailable.join()
   return unavailable.length === 0
