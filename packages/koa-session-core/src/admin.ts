@@ -66,8 +66,11 @@ export function admin(
 
   /** The hash of the subject. */
   const listed = (subject: unknown): string => {
-    if (!options.subjectOf) throw new TypeError('list and revokeAll need the option subject')
-    if (!('keys' in options.store)) throw new TypeError(`store ${options.store.name} cannot list sessions`)
+    if (!options.subjectOf) throw new TypeError('list(subject) and revokeAll(subject) need the option subject')
+    if (!('keys' in options.store))
+      throw new TypeError(
+        `list(subject) and revokeAll(subject) need a store with the method keys; store ${options.store.name} has none`,
+      )
     return hashOf(subject)
   }
 
@@ -127,7 +130,7 @@ export function admin(
       // The message does not show the value, which may be an id.
       if (!isKey(key)) throw new TypeError('revoke(key): key must be 64 lower-case hex characters')
       if (subject === undefined) return (await destroy(engine, key, { deadline: store.deadline() })).ended
-      if (!options.subjectOf) throw new TypeError('revoke(key, { subject }) needs the option subject')
+      if (!options.subjectOf) throw new TypeError('revoke(key, { subject }) needs the option subject of session()')
       const hash = hashOf(subject)
       const isTheirs = ({ record }: Stored) => record.subject === hash
       return (await destroy(engine, key, { deadline: store.deadline(), mayDestroy: isTheirs })).ended

@@ -98,7 +98,7 @@ export class OptionCheck {
     const isOther = said !== undefined && !isCutShort(value)
     this.fault(
       option,
-      isOther ? `is not taken by the driver: ${said}` : `cannot be parsed: check host and port, ${encode}`,
+      isOther ? `is refused by the driver: ${said}` : `cannot be parsed: check host and port, ${encode}`,
     )
   }
 

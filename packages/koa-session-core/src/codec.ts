@@ -45,7 +45,7 @@ function guarded<Result>(walk: (path: Path) => Result): Result {
   try {
     return walk(path)
   } catch (error) {
-    throw isSessionError(error) ? error : refusal('what throws when it is read', path, error)
+    throw isSessionError(error) ? error : refusal('a value that throws while it is read', path, error)
   }
 }
 

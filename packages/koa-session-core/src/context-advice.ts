@@ -24,11 +24,13 @@ export function adviseOnMembers(context: object): void {
 
 function message(read: string): string {
   const hints = Object.entries(contextHints).map(([name, hint]) => `ctx.${name}: ${hint}`)
-  return `ctx.${read} belongs to another session library; here it is undefined. ${hints.join('; ')}`
+  return `ctx.${read} is a member of another session library and undefined here. ${hints.join('; ')}`
 }
 
 /** A handler that deletes `ctx.session` means to destroy the session. Throws a `TypeError` that says how. */
 export function assertNotDeleted(ctx: object): void {
   if (Object.hasOwn(ctx, 'session')) return
-  throw new TypeError('delete ctx.session ends nothing: set ctx.session = null, or await ctx.session.destroy()')
+  throw new TypeError(
+    'delete ctx.session does not end the session: set ctx.session = null, or await ctx.session.destroy()',
+  )
 }

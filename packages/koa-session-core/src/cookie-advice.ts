@@ -36,10 +36,10 @@ export function adviseOnCookie(ctx: Context, { secureRequest, secure, domain }: 
     if (isForwardedHttps(ctx)) return
     warnOnce(
       'KOA_SESSION_COOKIE_SECURE',
-      `a Secure cookie answers a request that looks plain, and browsers drop it unless a proxy ends TLS; ${remedy(ctx)}`,
+      `the session cookie has Secure, but the request came without TLS, so browsers drop the cookie unless a proxy terminates TLS; ${remedy(ctx)}`,
     )
   } else if (process.env.NODE_ENV === 'production') {
-    warnOnce('KOA_SESSION_COOKIE_INSECURE', `a session cookie goes out without Secure in production; ${remedy(ctx)}`)
+    warnOnce('KOA_SESSION_COOKIE_INSECURE', `the session cookie is sent without Secure in production; ${remedy(ctx)}`)
   }
 }
 
@@ -47,7 +47,10 @@ export function adviseOnCookie(ctx: Context, { secureRequest, secure, domain }: 
 export function adviseOnProxy(ctx: Context): void {
   if (ctx.req.headers['x-forwarded-proto'] === undefined || ctx.app.proxy || ctx.secure) return
   if (!isForwardedHttps(ctx)) return
-  warnOnce('KOA_SESSION_PROXY', 'X-Forwarded-Proto: https arrives, but app.proxy is off, so cookies are not Secure')
+  warnOnce(
+    'KOA_SESSION_PROXY',
+    'a request has X-Forwarded-Proto: https, but app.proxy is off, so the cookie is sent without Secure; set app.proxy = true',
+  )
 }
 
 function isForwardedHttps({ req }: Context): boolean {
@@ -57,10 +60,9 @@ function isForwardedHttps({ req }: Context): boolean {
 /** The names of headers, never values: some hold addresses of clients. */
 function remedy({ app, req }: Context): string {
   const seen = forwarding.filter(name => req.headers[name] !== undefined)
-  const headers =
-    seen.length > 0 ? `of the headers of proxies, it had ${seen.join(', ')}` : 'it had no header of a proxy'
+  const headers = seen.length > 0 ? `the request has ${seen.join(', ')}` : 'the request has no header of a proxy'
   const proxy = `app.proxy is ${app.proxy ? 'on' : 'off'}`
-  return `behind a proxy that ends TLS set app.proxy = true and let it send X-Forwarded-Proto: https (${proxy}; ${headers})`
+  return `behind a proxy that terminates TLS, set app.proxy = true and let the proxy send X-Forwarded-Proto: https (${proxy}; ${headers})`
 }
 
 /** RFC 6265, section 5.1.3, for a host name that is not an address. */

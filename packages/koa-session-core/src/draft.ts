@@ -318,7 +318,7 @@ export class Draft {
       const result = change(bag as SessionData)
       if (typeof (result as PromiseLike<unknown> | undefined)?.then === 'function') {
         Promise.resolve(result).catch(() => {})
-        throw new TypeError('update(fn): fn must be synchronous, it returned a promise')
+        throw new TypeError('update(fn): fn must be synchronous, but it returned a promise')
       }
       const after = this.#base.next(bag)
       return () => this.#transplant(after.copy(), before.copy())

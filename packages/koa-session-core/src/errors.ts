@@ -53,7 +53,10 @@ export function isSessionError(error: unknown): error is SessionError {
 
 /** It has no cause: `JSON.parse` quotes the text that it could not read. */
 export const undecodable = (): SessionError =>
-  new SessionError('ERR_SESSION_DECODE', 'a stored session could not be decoded')
+  new SessionError(
+    'ERR_SESSION_DECODE',
+    'a stored session could not be decoded: it is damaged, of another app, or sealed with another key',
+  )
 
 /** A store's reason for a failed call: a line for the message, and a copy for `cause`. */
 export interface Failure {

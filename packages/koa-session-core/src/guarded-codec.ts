@@ -18,10 +18,10 @@ export class GuardedCodec {
       text = this.#codec.stringify(value)
     } catch (error) {
       if (isSessionError(error)) throw error
-      throw new SessionError('ERR_SESSION_ENCODE', 'the codec could not encode the session', error)
+      throw new SessionError('ERR_SESSION_ENCODE', 'codec.stringify threw while it encoded the session', error)
     }
     if (typeof text === 'string') return text
-    throw new SessionError('ERR_SESSION_ENCODE', `codec.stringify must return a string, it returned ${typeof text}`)
+    throw new SessionError('ERR_SESSION_ENCODE', `codec.stringify must return a string, got a ${typeof text}`)
   }
 
   decode(text: string): unknown {
@@ -71,7 +71,11 @@ export function shallowCopy(source: object): Data {
   try {
     return { ...source }
   } catch (error) {
-    throw new SessionError('ERR_SESSION_ENCODE', `${throwing(source)} of the session threw while it was read`, error)
+    throw new SessionError(
+      'ERR_SESSION_ENCODE',
+      `the session's property ${throwing(source)} threw while it was read`,
+      error,
+    )
   }
 }
 

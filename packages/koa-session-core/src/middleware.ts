@@ -44,13 +44,14 @@ export function session(options: SessionOptions = {}): Sessions {
   const report = (error: unknown) => reporter.report(error)
   const sweeper = new Sweeper(engine.store, resolved.sweepInterval, report)
   if (resolved.isDefaultStore && process.env.NODE_ENV === 'production') {
-    warnOnce('KOA_SESSION_MEMORY_STORE', 'sessions are kept in memory: they end with this process; set option store')
+    warnOnce('KOA_SESSION_MEMORY_STORE', 'sessions are kept in memory and end with this process: set the option store')
   }
   let advised: Koa | undefined
 
   const middleware = async (context: ExtendableContext, next: () => Promise<unknown>): Promise<void> => {
     const ctx = context as Context
-    if (Object.hasOwn(ctx, mounted)) throw new TypeError('session() is mounted twice on this request; use it once')
+    if (Object.hasOwn(ctx, mounted))
+      throw new TypeError('session() is mounted twice on this request: call app.use(session()) once')
     reporter.app ??= ctx.app
     if (ctx.app !== advised) {
       advised = ctx.app

@@ -30,14 +30,14 @@ export class Reporter {
   #emit(error: unknown, ctx: Context | undefined): void {
     if (ctx) ctx.app.emit('error', error, ctx)
     else if (this.app) this.app.emit('error', error)
-    else warn(`${nameOf(error)} outside of a request, and there is neither option onError nor an app to tell`)
+    else warn(`${nameOf(error)} happened outside of a request and reached no listener: set the option onError`)
   }
 }
 
 /** The listener's own error is not shown: it may repeat the one it was given. */
 function warnOfListener(error: unknown, listener: string, ctx: Context | undefined): void {
   const hint = ctx ? '' : '; outside of a request it gets no ctx'
-  warn(`${listener} failed when it was told of ${nameOf(error)}${hint}`)
+  warn(`${listener} failed while it handled ${nameOf(error)}${hint}`)
 }
 
 const nameOf = (error: unknown): string => (isSessionError(error) ? error.code : 'an error')

@@ -202,9 +202,9 @@ export function resolveOptions(options: SessionOptions): ResolvedOptions {
     check.methods('transport', transport, ['read', 'write'])
     const vary: unknown = Object(transport).vary
     const isVary = vary === undefined || (typeof vary === 'string' && headerNames.test(vary))
-    check.that('transport', isVary, 'must have as vary, if any, header names separated by commas', vary)
+    check.that('transport', isVary, 'must have no vary, or a vary of header names separated by commas', vary)
     if (options.cookie !== undefined) {
-      check.fault('cookie', 'has no effect beside transport: give one of the two')
+      check.fault('cookie', 'has no effect beside transport: set only one of the two')
     }
   }
   if (encryptionKeys !== undefined && !areKeys(encryptionKeys)) {
@@ -272,7 +272,7 @@ function hashed(subject: (data: SessionData) => string | undefined): (data: Sess
     if (whose === undefined) return undefined
     if (typeof whose === 'string' && whose !== '') return sha256(whose)
     const got = whose === '' ? 'an empty string' : typeof whose
-    throw new TypeError(`session(): option subject must return a non-empty string or undefined, it returned ${got}`)
+    throw new TypeError(`session(): option subject must return a non-empty string or undefined, got ${got}`)
   }
 }
 

@@ -3,11 +3,11 @@
  * or why there is none.
  */
 
-const idle = 'sessions end by idleTimeout and absoluteTimeout, in milliseconds'
-const named = 'the name of the cookie is cookie.name'
-const persistent = 'a persistent cookie is maxAge, in milliseconds, beside cookie'
-const renewed = 'a session in use lives on by itself, and so does its persistent cookie (maxAge)'
-const unsigned = 'nothing is signed: an id is 32 random bytes that nobody can guess'
+const idle = 'set idleTimeout and absoluteTimeout, in milliseconds'
+const named = 'set cookie.name'
+const persistent = 'for a persistent cookie set maxAge, in milliseconds, beside cookie'
+const renewed = 'a session in use is renewed by itself, and so is its persistent cookie (maxAge)'
+const unsigned = 'ids are not signed, because 32 random bytes cannot be guessed'
 const secret = `${unsigned}; to encrypt what the store keeps, use encryptionKeys`
 const ids = 'ids are always 32 random bytes'
 const header = 'use transport: headerTransport({ name }), or a transport of your own'
@@ -28,7 +28,7 @@ export const sessionHints: Readonly<Record<string, string>> = {
   cookiename: named,
   cookieoptions: 'cookie',
   decode: text,
-  defer: 'nothing is read before it is needed',
+  defer: 'the session is read before the handler, and decoded when it is used',
   domain: attribute('domain'),
   encode: text,
   errorhandler: 'onError',
@@ -42,14 +42,14 @@ export const sessionHints: Readonly<Record<string, string>> = {
   keys: secret,
   lifetime: idle,
   name: named,
-  overwrite: 'the cookie replaces its own, and leaves others alone',
+  overwrite: 'the session cookie replaces only its own name',
   partitioned: attribute('partitioned'),
   password: secret,
   path: attribute('path'),
   prefix: 'it is an option of the store, as in redisStore({ url, prefix })',
   priority: attribute('priority'),
   proxy: 'set app.proxy = true of Koa',
-  reconnecttimeout: 'a request waits for the store for storeTimeout at most',
+  reconnecttimeout: 'a request waits at most storeTimeout for the store',
   redis: inStore,
   renew: renewed,
   resave: saved,

@@ -116,7 +116,7 @@ export class RequestSession implements Client, FlashHandle {
       throw new TypeError('a session from open() cannot change its id: there is no response to carry it')
     throw new SessionError(
       'ERR_SESSION_HEADERS_SENT',
-      'the id of a new session cannot be delivered: the headers have been sent, perhaps because an earlier middleware did not await next(), or the request is an upgrade',
+      'the id of a new session cannot be delivered: the response headers have been sent, perhaps because an earlier middleware did not await next(), or the request is an upgrade; await ctx.session.save() before the first byte',
     )
   }
 

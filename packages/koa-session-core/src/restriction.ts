@@ -44,11 +44,11 @@ function isKeptBack({ headers, method }: IncomingMessage): boolean {
 
 const messages = {
   outside:
-    "a request outside of cookie.path wrote to its session or changed its id, which was dropped: the client's cookie does not reach this path; " +
-    'use the session below cookie.path only, or widen cookie.path (to / where a proxy removes a prefix of the path)',
+    'a request outside of cookie.path wrote to its session, and the change was dropped: the client does not send the cookie there; ' +
+    'use ctx.session below cookie.path only, or widen cookie.path (to / if a proxy removes a prefix of the path)',
   'cross-site':
-    'a cross-site request without a session cookie wrote to its session, which was dropped: SameSite may have kept the cookie back, ' +
-    "and a new session would replace the visitor's own; answer it with a redirect and write there, or sign somebody in",
+    'a cross-site request without a session cookie wrote to its session, and the change was dropped: SameSite may have kept the cookie back, ' +
+    "and a new session would replace the visitor's own; redirect to a GET and write there, or sign somebody in",
 }
 const codes = { outside: 'KOA_SESSION_OUTSIDE_PATH', 'cross-site': 'KOA_SESSION_CROSS_SITE' }
 

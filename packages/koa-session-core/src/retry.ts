@@ -11,4 +11,4 @@ export function pause(lost: number): Promise<void> {
 }
 
 export const conflict = (): SessionError =>
-  new SessionError('ERR_SESSION_CONFLICT', 'the session kept changing until storeTimeout had passed')
+  new SessionError('ERR_SESSION_CONFLICT', 'other requests kept changing the session until storeTimeout had passed')

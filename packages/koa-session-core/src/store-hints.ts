@@ -4,7 +4,7 @@
  */
 export function storeHints(own: string): Readonly<Record<string, string>> {
   const within = `it belongs in url, or use ${own}`
-  const idle = 'sessions end by idleTimeout and maxAge of session()'
+  const idle = 'set idleTimeout and maxAge of session()'
   const swept = 'expired sessions are removed every sweepInterval of session()'
   const encrypted = 'use encryptionKeys of session()'
   const codec = 'use codec of session(): { stringify, parse }'

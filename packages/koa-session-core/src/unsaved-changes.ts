@@ -49,7 +49,7 @@ export class UnsavedChanges {
   }
 
   #tell(what: string): void {
-    const message = `${what} came after the session was committed, and nothing saved it: await ctx.session.save() there`
+    const message = `${what} came after the session was committed and was not saved: call await ctx.session.save() after it`
     this.#report(Object.assign(new TypeError(message), { code: 'KOA_SESSION_UNSAVED' }))
   }
 }

@@ -692,7 +692,7 @@ test('without subject, or on a store that cannot enumerate, list and revokeAll r
   const cannot = session({ store: plain(), subject })
   const cases: [Sessions, RegExp][] = [
     [without, /need the option subject/],
-    [cannot, /store plain cannot list sessions/],
+    [cannot, /need a store with the method keys; store plain has none/],
   ]
   for (const [sessions, message] of cases) {
     const list = sessions.list('ada')

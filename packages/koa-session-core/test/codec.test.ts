@@ -135,7 +135,7 @@ const refused: [title: string, value: unknown, kind: string][] = [
   ],
   ['A Map made without new', Object.create(Map.prototype), 'an instance of Map that would'],
   ['An array made without new', Object.setPrototypeOf({ length: 0 }, Array.prototype), 'an instance of Array'],
-  ['A detached ArrayBuffer', detached, 'what throws when it is read'],
+  ['A detached ArrayBuffer', detached, 'a value that throws while it is read'],
   ['An array with extra properties', Object.assign([1], { secret: 'hunter2' }), 'an array with extra properties'],
   ['A symbol key', { [Symbol('hunter2')]: 1 }, 'a property named by a symbol'],
 ]

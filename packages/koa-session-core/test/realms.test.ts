@@ -70,7 +70,11 @@ const refused: [title: string, expression: string, kind: string][] = [
   ['a bound class', 'Object.create({ __proto__: null, constructor: (class A {}).bind() })', 'an instance of bound A'],
   ['a prototype that names Object', 'Object.create({ __proto__: null, constructor: Object })', 'an instance of Object'],
   ['a prototype that names Map', 'Object.create({ __proto__: null, constructor: Map })', 'an instance of Map'],
-  ['a getter for constructor', 'Object.create({ get constructor() { throw 1 } })', 'what throws when it is read'],
+  [
+    'a getter for constructor',
+    'Object.create({ get constructor() { throw 1 } })',
+    'a value that throws while it is read',
+  ],
   [
     'a Proxy for a prototype',
     'Object.create(new Proxy({}, { getOwnPropertyDescriptor() { throw 1 } }))',

@@ -110,7 +110,7 @@ test('one warning of secure: true on a plain request that is not loopback', asyn
   await visit(t, elsewhere, { cookie })
   await tick()
   t.deepEqual(codes(), ['KOA_SESSION_COOKIE_SECURE'])
-  t.regex(heard[0]?.message ?? '', /app\.proxy is off; it had no header of a proxy/)
+  t.regex(heard[0]?.message ?? '', /app\.proxy is off; the request has no header of a proxy/)
 })
 
 test('one warning of a cookie.domain that does not match the host', async t => {
@@ -234,7 +234,7 @@ test('delete ctx.session is a 500 that says how to end a session, and the sessio
   t.is((await browser.get('/delete')).status, 500)
   t.deepEqual(
     errors.map(({ name, message }) => `${name}: ${message}`),
-    ['TypeError: delete ctx.session ends nothing: set ctx.session = null, or await ctx.session.destroy()'],
+    ['TypeError: delete ctx.session does not end the session: set ctx.session = null, or await ctx.session.destroy()'],
   )
   t.deepEqual((await browser.get('/get')).json, { who: 'me' })
 })

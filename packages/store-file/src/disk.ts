@@ -52,5 +52,5 @@ const skipped = new Set<string>()
 export function reportSkipped(path: string, reason: string): void {
   if (skipped.has(path)) return
   skipped.add(path)
-  process.emitWarning(`Session file skipped, ${reason}: ${path}`, { code: 'KOA_SESSION_FILE_SKIPPED' })
+  process.emitWarning(`fileStore: skipped ${path}, which is ${reason}`, { code: 'KOA_SESSION_FILE_SKIPPED' })
 }

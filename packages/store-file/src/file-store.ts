@@ -133,7 +133,9 @@ async function write(
       if (present === 'changed') continue
       if (present !== undefined) return false
     } else if (blocked) {
-      throw Object.assign(new Error('ENOTEMPTY: foreign files are in the folder of a session'), { code: 'ENOTEMPTY' })
+      throw Object.assign(new Error('ENOTEMPTY: the folder of a session holds foreign files: remove them'), {
+        code: 'ENOTEMPTY',
+      })
     }
     // An expired tag is taken over like any other.
     const current = tag ?? (await cell.open())

@@ -31,7 +31,7 @@ export const shardOf = (directory: string, key: string): string => join(director
 
 /** The paths of the session under `key`. Rejects anything but a key, which could lead out of the directory. */
 export function folderOf(directory: string, key: string): string {
-  if (!folderName.test(key)) throw new TypeError('A session key must be 64 lower-case hex characters')
+  if (!folderName.test(key)) throw new TypeError('the key of a session must be 64 lower-case hex characters')
   return join(shardOf(directory, key), key)
 }
 

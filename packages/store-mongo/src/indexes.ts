@@ -31,8 +31,8 @@ export async function createIndexes(collection: MongoCollection, signal: AbortSi
       // The store works without its indexes, only slower, so a refusal is a warning.
       if (!existing.includes(code)) {
         warnOnce(
-          `${code === 13 ? 'no right to create' : `the server refuses (error ${code})`} the index on ` +
-            `${Object.keys(fields).join(', ')}; see the README for what it does`,
+          `the server refuses to create the index on ${Object.keys(fields).join(', ')} ` +
+            `(${code === 13 ? 'the user lacks the right' : `error ${code}`}); the store works without it, see its README`,
         )
       }
     }
@@ -48,7 +48,7 @@ async function warnOfHaste(collection: MongoCollection, signal: AbortSignal | un
     if (!key || Object.keys(key).join() !== 'expires' || expireAfterSeconds === undefined) continue
     if (expireAfterSeconds * 1_000 >= sweepDelay) continue
     const least = sweepDelay / 1_000
-    warnOnce(`the index on expires deletes sessions too early; give it expireAfterSeconds: ${least} by collMod`)
+    warnOnce(`the index on expires deletes sessions too early: set its expireAfterSeconds to ${least} by collMod`)
   }
 }
 

@@ -45,15 +45,20 @@ export function checkedOptions(options: MongoStoreOptions) {
     check.either(options, 'collection', 'url')
     const isGood = collection === undefined || isCollection(collection)
     check.secret('collection', isGood, 'must be a Collection of mongodb', collection, instead(collection))
-    check.that('database', database === undefined, 'goes with url: a collection has its own', database)
+    check.that(
+      'database',
+      database === undefined,
+      'belongs beside url: a collection already has its database',
+      database,
+    )
   } else {
     // Connects to nothing.
     check.url('url', url, starts, text => new MongoClient(text))
     const isGiven = typeof collection === 'object' && collection !== null
     if (isGiven) check.either(options, 'collection', 'url')
     const isGood = collection === undefined || isGiven || isName(collection)
-    check.that('collection', isGood, 'must be the name of one, with url', collection)
-    check.that('database', database === undefined || isDatabase(database), 'must be the name of one', database)
+    check.that('collection', isGood, 'must be the name of a collection when url is given', collection)
+    check.that('database', database === undefined || isDatabase(database), 'must be the name of a database', database)
   }
   check.end()
   return {
@@ -74,10 +79,10 @@ const isCollection = (collection: unknown): boolean =>
 
 /** A hint for values that people pass by mistake as a collection. */
 function instead(collection: unknown): string {
-  if (typeof collection === 'string') return 'its name goes beside url'
+  if (typeof collection === 'string') return 'a name belongs beside url'
   const { db, collection: ofDatabase, findOne } = Object(collection)
   if (typeof collection === 'function' && typeof findOne === 'function')
-    return 'of a mongoose model pass its collection'
+    return 'pass the collection of a mongoose model: Model.collection'
   if (typeof db === 'function') return ofClient
   return typeof ofDatabase === 'function' ? "pass collection: db.collection('sessions')" : ''
 }

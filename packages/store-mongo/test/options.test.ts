@@ -26,7 +26,7 @@ refuses(
 refuses(
   'a name without a url',
   { collection: 'sessions' },
-  /collection must be a Collection of mongodb, got a string; its name goes beside url$/,
+  /collection must be a Collection of mongodb, got a string; a name belongs beside url$/,
 )
 refuses(
   'a client',
@@ -37,7 +37,7 @@ refuses('a database', { collection: client.db() }, /got a Db; pass collection: d
 refuses(
   'a model',
   { collection: Object.assign(() => {}, { findOne() {} }) },
-  /of a mongoose model pass its collection$/,
+  /pass the collection of a mongoose model: Model\.collection$/,
 )
 refuses(
   'a client under its name',
@@ -72,7 +72,7 @@ refuses('a collection that is null', { collection: null }, /collection must be a
 refuses(
   'a database beside a collection',
   { collection, database: 'app' },
-  /database goes with url: a collection has its own, got "app"$/,
+  /database belongs beside url: a collection already has its database, got "app"$/,
 )
 refuses('a url of something else', { url: 'redis://nobody:hidden@127.0.0.1' }, /url must begin with mongodb:/)
 refuses(
@@ -89,7 +89,7 @@ for (const name of ['', 'a$b', 'a\0b', '.a', 'a.', 'a..b', 'system.users', 7, nu
   refuses(
     `the collection name ${JSON.stringify(name)}`,
     { url, collection: name },
-    /collection must be the name of one, with url/,
+    /collection must be the name of a collection when url is given/,
   )
 }
 for (const name of ['', 'a.b', 'a/b', 'a\\b', 'a b', 'a"b', 'a$b', 'a\0b', 'x'.repeat(64), 7, null]) {

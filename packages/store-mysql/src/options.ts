@@ -65,9 +65,9 @@ const isCluster = (pool: object): boolean => 'of' in pool && 'add' in pool
 function instead(pool: unknown): string {
   if (typeof pool === 'function') return 'make one: createPool(url)'
   const has = (member: string): boolean => member in Object(pool)
-  if (isCluster(Object(pool))) return "of a PoolCluster of mysql2/promise pass cluster.of('*')"
+  if (isCluster(Object(pool))) return "pass cluster.of('*') of a PoolCluster of mysql2/promise"
   if (has('getConnection')) return 'pools of mysql and mariadb do not fit: use createPool of mysql2'
   return has('execute') || has('beginTransaction')
-    ? 'all requests would share one connection: pass createPool(url)'
+    ? 'all requests would share this connection: pass createPool(url)'
     : ''
 }

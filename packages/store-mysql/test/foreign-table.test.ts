@@ -36,7 +36,7 @@ for (const [what, [columns, values]] of Object.entries(foreign)) {
     await pool.query(`INSERT INTO ${table} VALUES (${values})`)
     const before = await shapeOf(table)
     const store = mysqlStore({ pool, table })
-    const message = /the columns of a session .*: it belongs to another program; give another name by the option table/
+    const message = /columns of a session .*, so it belongs to another program: set the option table to another name/
     await t.throwsAsync(store.read(newKey()), { message })
     await t.throwsAsync(store.write(newKey(), newRecord(), null), { message })
     await t.throwsAsync(store.write(newKey(), newRecord(), 'expected'), { message })

@@ -72,6 +72,6 @@ export class Executor {
 
 /** Every statement names columns that a table of another program lacks, so none has changed anything there. */
 function foreignTable(error: Error & { code?: string }): Error {
-  const message = `the table has not the columns of a session (${error.message}): it belongs to another program; give another name by the option table`
+  const message = `the table lacks columns of a session (${error.message}), so it belongs to another program: set the option table to another name`
   return Object.assign(new Error(message), { code: error.code })
 }

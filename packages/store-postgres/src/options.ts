@@ -64,8 +64,8 @@ const isPgPromise = (pool: unknown): boolean => '$pool' in Object(pool)
 
 /** A hint for values that people pass by mistake as a pool. */
 function instead(pool: unknown): string {
-  if (isClient(pool)) return 'all requests would share a pg.Client: pass a pg.Pool'
-  if (isPgPromise(pool)) return 'of pg-promise pass db.$pool'
+  if (isClient(pool)) return 'all requests would share this pg.Client: pass a pg.Pool'
+  if (isPgPromise(pool)) return 'pass db.$pool of pg-promise'
   return typeof pool === 'function' || 'Pool' in Object(pool) ? 'make one: new pg.Pool({ connectionString })' : ''
 }
 

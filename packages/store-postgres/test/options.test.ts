@@ -18,10 +18,10 @@ refuses('a url from a variable that is not set', { url: undefined }, /either poo
 refuses('both pool and url', { pool, url }, /either pool or url, got both/)
 refuses('a pool that is none', { pool: {} }, /^postgresStore\(\): option pool must be a Pool of pg, got an object$/)
 for (const [title, given, advice] of [
-  ['a pg.Client', new pg.Client(url), /got a Client; all requests would share a pg\.Client: pass a pg\.Pool$/],
+  ['a pg.Client', new pg.Client(url), /got a Client; all requests would share this pg\.Client: pass a pg\.Pool$/],
   ['the driver', pg, /make one: new pg\.Pool\(\{ connectionString \}\)$/],
   ['the class', pg.Pool, /got a function; make one: new pg\.Pool/],
-  ['a database of pg-promise', { $pool: pool, connect() {} }, /got an object; of pg-promise pass db\.\$pool$/],
+  ['a database of pg-promise', { $pool: pool, connect() {} }, /got an object; pass db\.\$pool of pg-promise$/],
   ['a pool that is not awaited', Promise.resolve(pool), /got a Promise, which must be awaited first$/],
 ] as const) {
   refuses(title, { pool: given }, advice)

@@ -56,7 +56,7 @@ function explained(error: Error, { options, stream }: Redis): Error {
   if (isOpen ? !isCut : code !== 'ETIMEDOUT') return error
   const question = isOpen
     ? 'the server hung up before it answered; does it want TLS (rediss://)?'
-    : 'no TLS connection came about in time; does the server speak TLS?'
+    : 'no TLS connection was established in time; does the server speak TLS?'
   return Object.assign(new Error(`${message}: ${question}`, { cause: error }), { code })
 }
 

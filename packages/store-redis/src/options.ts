@@ -38,7 +38,12 @@ export function checkedOptions(options: RedisStoreOptions) {
   }
   if (url !== undefined) {
     check.url('url', url, starts)
-    check.secret('url', isNumbered(url), 'must name its database, if any, by a number, as in redis://127.0.0.1/1', url)
+    check.secret(
+      'url',
+      isNumbered(url),
+      'must name its database by a number, as in redis://127.0.0.1/1, or leave it out',
+      url,
+    )
   }
   check.that('prefix', typeof prefix === 'string' && prefix !== '', 'must be a non-empty string', prefix)
   check.end()
