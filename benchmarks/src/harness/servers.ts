@@ -16,7 +16,7 @@ export const isDatabase = (storage: string): storage is ServerKind =>
 
 let folder: Promise<string> | undefined
 
-/** Where this storage is, with its server started. `undefined`: there is no such server, which has been said. */
+/** Starts the server of this storage and returns its place. `undefined`: there is no such server, and a message said so. */
 export async function placeOf(storage: string): Promise<Place | undefined> {
   folder ??= mkdtemp(join(tmpdir(), 'koa-session-bench-'))
   if (!isDatabase(storage)) return { url: '', folder: await folder }

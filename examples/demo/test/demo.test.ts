@@ -63,7 +63,7 @@ for (const store of stores) {
     t.false((await home(browser)).includes('role="status"'))
   })
 
-  test.serial(`${name}: a form without a name is told so, and signs nobody in`, async t => {
+  test.serial(`${name}: a form without a name is refused with a message`, async t => {
     const browser = request.agent(await site(t, store))
     await browser.post('/sign-in').type('form').send({ user: ' ' }).expect(303)
     t.regex(await home(browser), /class="flash error"[^>]*>Who are you\?/)
@@ -71,7 +71,7 @@ for (const store of stores) {
     t.regex(await home(browser), /<h2>Sign in/)
   })
 
-  test.serial(`${name}: of 20 parallel additions to the cart none is lost`, async t => {
+  test.serial(`${name}: 20 parallel additions to the cart are all kept`, async t => {
     const { browser } = await signedIn(await site(t, store), somebody())
     const add = () => browser.post('/cart').type('form').send({ item: 'tea' }).expect(303)
     await add()
@@ -82,7 +82,7 @@ for (const store of stores) {
     t.deepEqual((await browser.get('/cart')).body, {})
   })
 
-  test.serial(`${name}: remember-me makes the cookie outlive the browser, its absence does not`, async t => {
+  test.serial(`${name}: only remember-me makes the cookie outlive the browser`, async t => {
     const server = await site(t, store)
     const remembered = await signedIn(server, somebody(), { remember: 'on' })
     // Thirty days, less what storing the session took.
@@ -94,7 +94,7 @@ for (const store of stores) {
   })
 
   test.serial(
-    `${name}: the device list shows one's own devices, and revoking one signs out that one alone`,
+    `${name}: the device list shows the user's own devices, and revoking one signs out only that one`,
     async t => {
       const server = await site(t, store)
       const user = somebody()
@@ -123,7 +123,7 @@ for (const store of stores) {
     t.regex(await home(owner.browser), /Signed in as/)
   })
 
-  test.serial(`${name}: all other devices are signed out by one button`, async t => {
+  test.serial(`${name}: one button signs out all other devices`, async t => {
     const server = await site(t, store)
     const user = somebody()
     const others = [await signedIn(server, user), await signedIn(server, user)]
@@ -133,7 +133,7 @@ for (const store of stores) {
     for (const other of others) t.regex(await home(other.browser), /<h2>Sign in/)
   })
 
-  test.serial(`${name}: signing out says so once and ends the session, also for a copy of its cookie`, async t => {
+  test.serial(`${name}: signing out confirms it once and ends the session, even for a copy of its cookie`, async t => {
     const server = await site(t, store)
     const { browser, cookie } = await signedIn(server, somebody())
     await browser.post('/sign-out').expect(303)
@@ -144,7 +144,7 @@ for (const store of stores) {
   })
 }
 
-test('nothing changes by a GET, and no foreign page can post with the cookie', async t => {
+test('a GET changes nothing, and no other site can post with the cookie', async t => {
   const server = await site(t, memory)
   const { browser, cookie } = await signedIn(server, somebody())
   t.regex(cookie, /; HttpOnly; SameSite=Lax/)
@@ -154,19 +154,19 @@ test('nothing changes by a GET, and no foreign page can post with the cookie', a
   t.regex(await home(browser), /Signed in as/)
 })
 
-test('the cart is for those who signed in', async t => {
+test('the cart requires signing in', async t => {
   const server = await site(t, memory)
   const response = await request(server).post('/cart').type('form').send({ item: 'tea' }).expect(401)
   t.is(response.headers['set-cookie'], undefined)
 })
 
-test('a form larger than any of the site is refused', async t => {
+test('a form that is too large is refused', async t => {
   const server = await site(t, memory)
   const form = { user: 'a'.repeat(20_000) }
   t.is((await request(server).post('/sign-in').type('form').send(form)).status, 413)
 })
 
-test('the button fires 20 requests at once and shows that none was lost', async t => {
+test('the button sends 20 requests at once and shows that none was lost', async t => {
   const server = await site(t, memory)
   const { browser, cookie } = await signedIn(server, somebody())
   const page = await browser.get('/')

@@ -25,9 +25,9 @@ async function start(t: ExecutionContext, environment: Record<string, string>) {
   return { demo, ended, line }
 }
 
-test('the first line says where to look, and a taken port 3000 is passed over', async t => {
+test('the first line shows the URL, and another port is used if 3000 is taken', async t => {
   const taken = createServer()
-  // Where something else already has it, the better.
+  // An error means that another program has the port, which is as good.
   await new Promise<void>(resolve => taken.once('error', () => resolve()).listen(3000, '127.0.0.1', resolve))
   t.teardown(() => taken.close())
   const { line } = await start(t, {})
@@ -37,7 +37,7 @@ test('the first line says where to look, and a taken port 3000 is passed over', 
 })
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  test(`${signal} ends the process with code 0 after the answers under way`, async t => {
+  test(`${signal} ends the process with code 0 after the responses under way`, async t => {
     const { demo, ended, line } = await start(t, { PORT: '0' })
     const address = line.replace('Look at ', '')
     // A form whose second half comes only after the signal.
@@ -72,7 +72,7 @@ test('a PORT that is taken is an error, not another port', async t => {
   t.regex(complaints, /EADDRINUSE/)
 })
 
-test('an unknown STORE ends the start with an error that lists the known ones', async t => {
+test('an unknown STORE is an error that lists the known stores', async t => {
   const { ended, line } = await start(t, { PORT: '0', STORE: 'sqlite' })
   t.is(line, '')
   const { code, complaints } = await ended

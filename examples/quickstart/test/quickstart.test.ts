@@ -21,7 +21,7 @@ const app = async ({ environment }: OpenableStore) => {
 for (const store of stores) {
   const { name } = store
 
-  test.serial(`${name}: a user_id is there until it is cleared, and nobody else sees it`, async t => {
+  test.serial(`${name}: a user_id stays until it is cleared, and no other visitor sees it`, async t => {
     const { app: koa, sessions } = await app(store)
     const [ada, bob] = [request.agent(koa.callback()), request.agent(koa.callback())]
     await ada.get('/set?user_id=42').expect(200, 'user_id is 42\n')
@@ -32,7 +32,7 @@ for (const store of stores) {
     await sessions.close()
   })
 
-  test.serial(`${name}: simple messages come back in order, once, and clearing the session keeps them`, async t => {
+  test.serial(`${name}: simple messages are delivered once, in order, even after clear()`, async t => {
     const { app: koa, sessions } = await app(store)
     const client = request.agent(koa.callback())
     await client.get('/set-simple').expect(200)
@@ -45,7 +45,7 @@ for (const store of stores) {
     await sessions.close()
   })
 
-  test.serial(`${name}: complex messages come back as they were, to one of many parallel requests`, async t => {
+  test.serial(`${name}: complex messages are delivered unchanged, to one of many parallel requests`, async t => {
     const { app: koa, sessions } = await app(store)
     const server = koa.listen(0, '127.0.0.1')
     await once(server, 'listening')
@@ -65,7 +65,7 @@ for (const store of stores) {
   })
 }
 
-test('the quickstart says what to try, and makes no session for those who only look', async t => {
+test('the quickstart lists its routes, and creates no session for a visitor who writes nothing', async t => {
   const { app: koa } = createApp()
   const response = await request(koa.callback()).get('/').expect(200)
   t.regex(response.text, /\/set\?user_id=/)

@@ -6,7 +6,7 @@ import test from 'ava'
 // First of all: AVA takes no tests after a pause that follows a declaration.
 const stores = await openableStores()
 
-test('without STORE the store is the one in memory', async t => {
+test('without STORE the store is memoryStore()', async t => {
   t.is((await openStore({})).name, 'memory')
 })
 
@@ -25,7 +25,7 @@ test('a store without the URL of its server is an error that names the variable'
   }
 })
 
-test('an unknown STORE is an error that lists the known ones', async t => {
+test('an unknown STORE is an error that lists the known stores', async t => {
   for (const name of ['sqlite', '', 'toString']) {
     const error = await t.throwsAsync(openStore({ STORE: name }), { instanceOf: TypeError })
     t.is(error?.message, `STORE must be one of ${storeNames.join(', ')}, got "${name}"`)

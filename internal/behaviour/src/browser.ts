@@ -14,7 +14,7 @@ export interface Answer {
 }
 
 export interface Asking {
-  /** Where to, if not to the browser's own site. */
+  /** @default the browser's own site */
   readonly site?: Site
   readonly method?: string
   readonly headers?: Record<string, string>

@@ -4,7 +4,7 @@ import { Browser } from './browser.js'
 import { patient } from './patience.js'
 import type { Stage, StageCase } from './stage.js'
 
-/** When the session of `browser` ends, as its record has it now. */
+/** The instant at which the session of `browser` ends, by its record. */
 const endOf = async (browser: Browser): Promise<number> =>
   (await browser.visit(({ session }) => session.expiresAt)).value
 

@@ -22,7 +22,7 @@ interface Tombstone {
   /** Whether `regenerate` left it. */
   readonly login: boolean
   readonly reason: 'rotation' | 'subject' | 'login' | 'confirmed' | 'revoked'
-  /** Whose session it was, until another one is stored in its place. */
+  /** The user whose session it was, until another session is stored in its place. */
   readonly user: string | undefined
   readonly expiresAt: number
 }

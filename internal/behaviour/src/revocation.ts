@@ -16,7 +16,7 @@ function again(visit: () => Promise<unknown>): () => Promise<number> {
     for (; !isOver; n++) await visit()
     return n
   })()
-  // A failure is for whoever stops it.
+  // The caller that stops it gets a failure.
   running.catch(() => {})
   return () => {
     isOver = true
@@ -218,7 +218,7 @@ export const revocationCases: StageCase[] = [
   ),
 
   ...onOneAndTwo(
-    'with maxSessionsPerSubject 1 there is always one: whoever signed in last',
+    'with maxSessionsPerSubject 1 the last login is always the only session',
     async (stage, one, other) => {
       for (let round = 0; round < 6; round++) {
         const browsers = await Promise.all([stage.signedIn(one), stage.signedIn(other)])

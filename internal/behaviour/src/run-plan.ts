@@ -154,7 +154,7 @@ class Client {
     return held
   }
 
-  /** A stored session changes by the write that replaces its record: the copy of a rotation nobody knows. */
+  /** A stored session changes by the write that replaces its record: the copy of a rotation is still unknown. */
   #aim({ session }: Page): void {
     if (this.#held.write) this.#held.write.creations = session.isNew
   }

@@ -9,7 +9,7 @@ interface Line {
   readonly isLate: boolean
   /** The version of each write that was asked for; `null`: that there be none. */
   readonly asked: (string | null)[]
-  /** How many of them were acknowledged. The last may have happened without. */
+  /** The number of acknowledged ones. One more may have happened. */
   acknowledged: number
 }
 

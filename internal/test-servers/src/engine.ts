@@ -51,7 +51,7 @@ export interface Recipe {
   readonly docker: DockerImage
   /** Programs of somebody else's, where there is no image either; the best first. */
   readonly standIns?: readonly StandIn[]
-  /** How a person gets it. */
+  /** Tells a person how to install it. */
   readonly advice: string
 }
 

@@ -96,7 +96,7 @@ function runCommand(command: string, args: readonly string[]): Promise<number> {
     })
     child.once('error', reject)
     child.once('exit', (code, signal) => {
-      // What it left running in its group goes with it.
+      // Also ends processes that it left running in its group.
       toGroup('SIGKILL')
       release?.()
       resolve(code ?? 128 + constants.signals[signal ?? 'SIGKILL'])

@@ -3,7 +3,7 @@ import { connect, createServer } from 'node:net'
 
 export const host = '127.0.0.1'
 
-/** Where the real ones live: never used here. */
+/** The ports of real servers, which the tests never use. */
 export const standardPorts: readonly number[] = [3306, 5432, 6379, 6432, 16379, 26379, 27017, 27018, 27019, 33060]
 
 /** Below the ephemeral range (32768 and up): a client's own port must not land on a server that is down for a moment. */

@@ -42,7 +42,7 @@ export function processTree(root) {
 }
 
 /**
- * Whether the process runs. A zombie nobody waited for does not.
+ * Whether the process runs. A zombie does not.
  * @param {number} pid
  * @returns {boolean}
  */
@@ -76,7 +76,7 @@ export function signalAll(pids, signal) {
 
 /**
  * Whether a signal that stops the process has reached it: each of its threads stops by itself, and one that has not may
- * still answer. Elsewhere than on Linux nobody tells.
+ * still answer. Only Linux tells.
  * @param {number} pid
  * @returns {boolean}
  */

@@ -44,7 +44,7 @@ export function run(command: string, args: readonly string[], options: RunOption
   })
 }
 
-/** Where servers lie that are not on everybody's PATH. */
+/** Folders of servers that are usually not in PATH. */
 function folders(): string[] {
   let postgres: string[] = []
   try {

@@ -7,7 +7,7 @@ import { redis } from './redis.js'
 
 const recipes: Readonly<Record<ServerKind, Recipe>> = { redis, postgres, mysql, mongo }
 
-/** Where servers of one kind come from on this machine: a program, or without one the official image. */
+/** The source of servers of one kind on this machine: a program, or else the official image. */
 export interface Supply {
   readonly recipe: Recipe
   readonly engine?: Engine

@@ -28,7 +28,7 @@ export async function give(folder: string, { uid, gid }: Owner): Promise<void> {
   if (uid !== undefined && gid !== undefined) await chown(folder, uid, gid)
 }
 
-/** Whom to run a program as that refuses to run as root. */
+/** The user that runs a program which refuses to run as root. */
 export async function unprivileged(): Promise<Owner> {
   if (process.getuid?.() !== 0) return {}
   for (const name of ['postgres', 'nobody']) {

@@ -54,7 +54,7 @@ async function codeOfConnecting({ host, port }: FaultProxy): Promise<string> {
   }
 }
 
-test('pass forwards both ways, and the counters say so', async t => {
+test('pass forwards both ways and counts the bytes', async t => {
   const { proxy } = await echo(t)
   const [first, second] = [await open(t, proxy), await open(t, proxy)]
   t.is(await ask(first, 'a'), 'a')
@@ -85,7 +85,7 @@ test('pass carries more than the buffers hold, in order', async t => {
   t.true(Buffer.concat(parts).equals(sent))
 })
 
-test('refuse resets what is open and refuses new connections, until it passes', async t => {
+test('refuse resets open connections and refuses new ones, until pass', async t => {
   const { proxy } = await echo(t)
   const socket = await open(t, proxy)
   t.is(await ask(socket, 'a'), 'a')
@@ -97,7 +97,7 @@ test('refuse resets what is open and refuses new connections, until it passes', 
   t.is(await ask(await open(t, proxy), 'b'), 'b')
 })
 
-test('reset resets what is open and each new connection', async t => {
+test('reset resets open and new connections', async t => {
   const { proxy } = await echo(t)
   const socket = await open(t, proxy)
   t.is(await ask(socket, 'a'), 'a')
@@ -126,7 +126,7 @@ test('hang answers no request, and afterwards resets only connections that lost 
   t.is(await ask(idle, 'e'), 'e')
 })
 
-test('delay holds replies back and keeps their order, even if it is switched off meanwhile', async t => {
+test('delay delays replies and keeps their order, even if it is switched off meanwhile', async t => {
   const { proxy } = await echo(t)
   const socket = await open(t, proxy)
   await proxy.delay(200)
@@ -147,7 +147,7 @@ test('delay holds replies back and keeps their order, even if it is switched off
   t.is(text, 'late,early')
 })
 
-test('dropReply lets the request through and resets the connection instead of the reply', async t => {
+test('dropReply forwards the request and resets the connection instead of forwarding the reply', async t => {
   const { proxy, received } = await echo(t)
   const socket = await open(t, proxy)
   t.is(await ask(socket, 'a'), 'a')
@@ -158,7 +158,7 @@ test('dropReply lets the request through and resets the connection instead of th
   t.is(await ask(await open(t, proxy), 'c'), 'c')
 })
 
-test('dropReply drops as many replies as it is told, and only those to requests that match', async t => {
+test('dropReply drops the given number of replies, and only those to matching requests', async t => {
   const { proxy } = await echo(t)
   await proxy.dropReply({ count: 2, match: request => request.includes('write') })
   const reader = await open(t, proxy)
@@ -170,7 +170,7 @@ test('dropReply drops as many replies as it is told, and only those to requests 
   t.is(proxy.dropped, 2)
 })
 
-test('disconnect resets what is open and takes new connections', async t => {
+test('disconnect resets open connections and accepts new ones', async t => {
   const { proxy } = await echo(t)
   const socket = await open(t, proxy)
   t.is(await ask(socket, 'a'), 'a')
@@ -180,7 +180,7 @@ test('disconnect resets what is open and takes new connections', async t => {
   t.is(await ask(await open(t, proxy), 'b'), 'b')
 })
 
-test('forget makes what open connections send and receive vanish, unnoticed, and takes new ones', async t => {
+test('forget silently drops the packets of open connections and accepts new ones', async t => {
   const { proxy, received } = await echo(t)
   const [talking, ended] = [await open(t, proxy), await open(t, proxy)]
   t.is(await ask(talking, 'a'), 'a')
@@ -194,7 +194,7 @@ test('forget makes what open connections send and receive vanish, unnoticed, and
   t.deepEqual(received, ['a', 'c'])
 })
 
-test('forgetIdle forgets only connections that were silent for so long', async t => {
+test('forgetIdle forgets only connections that were silent for the given time', async t => {
   const { proxy, received } = await echo(t)
   const [busy, idle] = [await open(t, proxy), await open(t, proxy)]
   proxy.forgetIdle(1_000)
@@ -209,7 +209,7 @@ test('forgetIdle forgets only connections that were silent for so long', async t
   t.false(received.includes('idle'))
 })
 
-test('a server that is down is a reset for the driver', async t => {
+test('a driver sees a reset if the server is down', async t => {
   const gone = createServer().listen(0, '127.0.0.1')
   await once(gone, 'listening')
   const { port } = gone.address() as AddressInfo
@@ -219,7 +219,7 @@ test('a server that is down is a reset for the driver', async t => {
   t.is(await codeOfConnecting(proxy), 'ECONNRESET')
 })
 
-test('a reply that Redis gave is lost after the command ran', async t => {
+test('dropReply loses the reply of Redis after the command ran', async t => {
   const server = await startServer('redis')
   t.teardown(() => server.end())
   const proxy = await faultProxy({ target: server })

@@ -14,7 +14,7 @@ import { isAlive, processTree } from '../dist/processes.js'
 
 const pidsOf = (servers: readonly TestServer[]) => servers.flatMap(server => processTree(server.pid as number))
 
-test('a Redis Cluster has three masters, survives the end of one, and keeps what its replica had', async t => {
+test('a Redis Cluster has three masters, and keeps the data of a master that ends', async t => {
   const cluster = await startRedisCluster()
   t.teardown(() => cluster.end())
   t.is(cluster.nodes.length, 6)
@@ -47,7 +47,7 @@ test('a Redis Cluster has three masters, survives the end of one, and keeps what
   t.deepEqual(pids.filter(isAlive), [])
 })
 
-test('sentinels make the replica the master, and a driver that asks them follows', async t => {
+test('sentinels promote the replica, and a driver that asks them follows', async t => {
   const group = await startRedisSentinel()
   t.teardown(() => group.end())
   const pids = pidsOf([...group.servers, ...group.sentinels])
@@ -69,7 +69,7 @@ test('sentinels make the replica the master, and a driver that asks them follows
   t.deepEqual(pids.filter(isAlive), [])
 })
 
-test('PgBouncer hands a server connection from client to client after each transaction', async t => {
+test('PgBouncer gives a server connection to another client after each transaction', async t => {
   const postgres = await startServer('postgres')
   t.teardown(() => postgres.end())
   const bouncer = await startPgbouncer({ postgres, settings: { default_pool_size: 1 } })

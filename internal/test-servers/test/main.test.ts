@@ -78,7 +78,7 @@ async function nothingIsLeft(t: ExecutionContext, pids: readonly number[], { lef
   t.deepEqual(await left(), [])
 }
 
-test('a command gets the URLs of all four, its output and exit code come through, and nothing is left', async t => {
+test('a command gets the URLs of all four servers, its output and exit code are passed on, and nothing is left', async t => {
   const here = await world(t)
   const names = Object.values(urlVariables)
   const script = `console.log(JSON.stringify(${JSON.stringify(names)}.map(name => process.env[name])), process.argv[1])
@@ -131,7 +131,7 @@ test('an interruption ends the programs that only prepare a server', async t => 
   await nothingIsLeft(t, pids, here)
 })
 
-test('an interruption while a template is made leaves nothing, and the next run makes it', async t => {
+test('an interruption while a template is made leaves nothing, and the next run makes the template', async t => {
   const here = await world(t)
   const cache = { XDG_CACHE_HOME: here.folder }
   const child = here.node(main, ['--only=postgres', '--', ...waiting], cache)
@@ -156,7 +156,7 @@ test('an interruption while the servers start leaves nothing', async t => {
   await nothingIsLeft(t, pids, here)
 })
 
-test('when the parent dies, so does everything it began', async t => {
+test('when the parent dies, all processes that it started end', async t => {
   const here = await world(t)
   const parent = script('./fixtures/parent.js')
   const child = here.node(parent, [main, '--only=redis', '--', ...waiting])
@@ -187,7 +187,7 @@ for (const [kind, way, expected] of [
   })
 }
 
-test('a URL in the environment is used as it is, and nothing is started for it', async t => {
+test('a URL in the environment is used unchanged, and no server is started for it', async t => {
   const here = await world(t)
   const print = [process.execPath, '-p', 'process.env.REDIS_URL']
   const child = here.node(main, ['--only=redis', '--', ...print], { REDIS_URL: 'redis://127.0.0.1:1/3' })
@@ -221,7 +221,7 @@ test('a server that cannot start is a failure under CI, and the command does not
   t.regex(shared.stderr, /ServerUnavailableError: there is no redis server here/)
 })
 
-test('a wrong command line says how it is meant', async t => {
+test('a wrong command line prints the usage', async t => {
   const here = await world(t)
   for (const args of [['true'], ['--only=oracle', '--', 'true']]) {
     const { code, stderr } = await outcome(here.node(main, args))
@@ -266,7 +266,7 @@ for (const way of ['end', 'exit']) {
   })
 }
 
-test('a lock is held by one at a time, and taken over from an owner that died', async t => {
+test('one process at a time holds a lock, and a lock of a dead process is taken over', async t => {
   const here = await world(t)
   const name = `test-${process.pid}`
   let inside = 0
@@ -299,7 +299,7 @@ test('a lock is held by one at a time, and taken over from an owner that died', 
   t.is(await withLock(name, async () => 'free again'), 'free again')
 })
 
-test('processes that start together make a fresh template once', async t => {
+test('processes that start together make a new template once', async t => {
   const here = await world(t)
   const cache = { XDG_CACHE_HOME: here.folder }
   const life = script('./fixtures/life.js')

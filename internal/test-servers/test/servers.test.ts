@@ -62,7 +62,7 @@ const drivers: Record<ServerKind, (url: string) => Promise<Driver>> = {
 }
 
 for (const kind of serverKinds) {
-  test(`${kind}: a private server keeps what it acknowledged over kill -9 and restart, and goes on after a pause`, async t => {
+  test(`${kind}: a private server keeps acknowledged writes over kill -9 and restart, and continues after a pause`, async t => {
     const server = await startServer(kind, { durable: true })
     t.teardown(() => server.end())
     t.false(standardPorts.includes(server.port))
@@ -118,7 +118,7 @@ for (const kind of serverKinds) {
   })
 }
 
-test('mongo: of many who replace the same version of a document one wins', async t => {
+test('mongo: one of many writers that replace the same version of a document wins', async t => {
   const server = await startServer('mongo')
   t.teardown(() => server.end())
   const clients = await Promise.all(Array.from({ length: 8 }, () => MongoClient.connect(server.url)))
@@ -132,7 +132,7 @@ test('mongo: of many who replace the same version of a document one wins', async
   }
 })
 
-test('mongo: a reader sees no document half replaced', async t => {
+test('mongo: a reader never sees a half-replaced document', async t => {
   const server = await startServer('mongo')
   t.teardown(() => server.end())
   const clients = await Promise.all(Array.from({ length: 8 }, () => MongoClient.connect(server.url)))
@@ -153,14 +153,14 @@ test('mongo: a reader sees no document half replaced', async t => {
   await Promise.all(collections.map(replaceAndRead))
 })
 
-test('startServers starts several kinds, each its own', async t => {
+test('startServers starts a server of each kind', async t => {
   const [one, two] = await Promise.all([startServers(['redis', 'postgres']), startServers(['redis'])])
   t.teardown(() => Promise.all([one.redis.end(), one.postgres.end(), two.redis.end()]))
   t.deepEqual(Object.keys(one), ['redis', 'postgres'])
   t.not(one.redis.port, two.redis.port)
 })
 
-test('further arguments reach the server, and one that does not start says why', async t => {
+test('additional arguments reach the server, and a server that does not start says why', async t => {
   const server = await startServer('redis', { args: ['--maxclients', '77'] })
   t.teardown(() => server.end())
   const client = new Redis(server.url)

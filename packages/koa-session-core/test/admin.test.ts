@@ -473,7 +473,7 @@ test('revokeAll ends also a session whose id changes meanwhile', async t => {
     ...inner,
     async *keys(call) {
       const found = await all(inner.keys(call))
-      // What was found moves on before anybody acts on it, and the new key was not found.
+      // The listed session rotates before it is ended, and its new key is not listed.
       await rotate?.()
       rotate = undefined
       const left = new Set(verified ? await all(inner.keys(call)) : found)

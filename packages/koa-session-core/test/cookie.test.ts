@@ -510,7 +510,7 @@ test('spaces and tabs are all that may stand before a name', async t => {
   }
   for (const before of ['', ' ', '\t', ' \t  ']) t.true((await answer(before)).endsWith('{"who":"me"}'), before)
   const others = [0xa0, 0x85, 0xad, 0x5f, 0x22, 0x2e, 0x0c, 0x0b, 0x1f, 0xff].map(byte => Uint8Array.of(byte))
-  // What String.prototype.trim() removes, as UTF-8.
+  // The characters that String.prototype.trim() removes, as UTF-8.
   const spaces = ['\u00a0', '\u1680', '\u2003', '\u2028', '\u2029', '\u202f', '\u205f', '\u3000', '\ufeff', '\u200b']
   for (const before of [...others, ...spaces]) {
     const text = await answer(' ', before)

@@ -126,7 +126,7 @@ const requests: Record<string, Request> = {
 }
 
 const ends = new Set(['an awaited destroy', 'a destroy that is not awaited', '= null'])
-/** When the answer to these is lost for good, the old id may have given way to one that nobody was told. */
+/** If the answer to one of these is lost, the session may go on under an id that no client was told. */
 const moves = new Set(['a rotation', 'a sign-in', 'a sign-in by regenerate'])
 
 async function opened(t: { teardown(close: () => unknown): void }, before?: object) {

@@ -91,7 +91,7 @@ for (const [what, queue] of Object.entries(queues)) {
 }
 
 for (const [how, act] of Object.entries(others)) {
-  test(`what a request takes is delivered once if its reply is lost and another request ${how}`, async t => {
+  test(`a taken message is delivered once if the reply of the claim is lost and another request ${how}`, async t => {
     const { one, other, lose } = await apps(t)
     await one.visit(page => {
       page.session.user = 'ann'
@@ -111,7 +111,7 @@ for (const [how, act] of Object.entries(others)) {
   })
 }
 
-test('what a request takes is delivered once if its reply is lost and the session takes a new id', async t => {
+test('a taken message is delivered once if the reply of the claim is lost and the session gets a new id', async t => {
   const { one, other, lose } = await apps(t)
   await one.visit(page => page.flash('paid'))
   const browser = one.copy()
@@ -136,7 +136,7 @@ test('a message that an early save stored and another request took does not surv
   t.deepEqual([taken, (await one.visit(take)).value], [['paid'], []])
 })
 
-test('a session that only remembers what was taken makes no store call for a flash', async t => {
+test('a session that only remembers taken messages makes no store call for ctx.flash()', async t => {
   const { one } = await apps(t)
   await one.visit(page => page.flash('paid'))
   await one.visit(take)
@@ -148,7 +148,7 @@ test('a session that only remembers what was taken makes no store call for a fla
   )
 })
 
-test('what a session remembers of taken messages is bounded, and is forgotten after a minute', async t => {
+test('a session remembers a bounded number of taken messages, for a minute', async t => {
   const { one } = await apps(t)
   const size = async () => {
     const key = (await one.visit(({ session }) => session.key)).value

@@ -150,7 +150,7 @@ for (const { name, App, passport, options } of worlds) {
     t.is((await login(browser, '/login-status', 'wrong')).status, 401)
   })
 
-  test(`keepSessionInfo takes the data along, returnTo works (${name})`, async t => {
+  test(`keepSessionInfo keeps the data, and returnTo works (${name})`, async t => {
     const browser = (await start(t)).client()
     await browser.get('/fill')
     await browser.get('/want')
@@ -160,7 +160,7 @@ for (const { name, App, passport, options } of worlds) {
     t.deepEqual(await me(before), stranger)
   })
 
-  test(`logout ends the session, also for who has a copy of the cookie (${name})`, async t => {
+  test(`logout ends the session, even for a copy of the cookie (${name})`, async t => {
     const { client, errors } = await start(t)
     const browser = client()
     await login(browser)
@@ -184,7 +184,7 @@ for (const { name, App, passport, options } of worlds) {
     t.deepEqual(await me(stolen), stranger)
   })
 
-  test(`a double-clicked login is a login (${name})`, async t => {
+  test(`a double-clicked login signs in (${name})`, async t => {
     const browser = (await start(t)).client()
     await browser.get('/fill')
     const [one, two] = [browser.fork(), browser.fork()]

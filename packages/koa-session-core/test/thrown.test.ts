@@ -24,7 +24,7 @@ const answering: Record<string, Handler> = {
 }
 
 for (const [what, fail] of Object.entries(answering)) {
-  test(`A handler that throws an HTTP error below 500 has answered: it commits as usual: ${what}`, async t => {
+  test(`A handler that throws an HTTP error below 500 commits as usual: ${what}`, async t => {
     const { site, browser } = await start(t)
     const answer = await browser.send((page, pause) => {
       page.session.n = 1
@@ -54,7 +54,7 @@ const failing: Record<string, Handler> = {
 }
 
 for (const [what, fail] of Object.entries(failing)) {
-  test(`Any other error is a failure: what was not awaited is not committed: ${what}`, async t => {
+  test(`Any other error is a failure, and only awaited operations stand: ${what}`, async t => {
     const { store, browser } = await begun(t)
     const answer = await browser.send(
       (page, pause) => {
@@ -70,7 +70,7 @@ for (const [what, fail] of Object.entries(failing)) {
   })
 }
 
-test('A failure of a new session stores nothing and sets no cookie', async t => {
+test('A handler that fails with a new session stores nothing and sets no cookie', async t => {
   const { store, browser } = await start(t)
   const handler: Handler = ({ session }) => {
     session.n = 1
@@ -107,7 +107,7 @@ const awaited: Record<string, Handler> = {
 }
 
 for (const [what, run] of Object.entries(awaited)) {
-  test(`What was awaited stands, and its cookie reaches the client with the 500: ${what}`, async t => {
+  test(`An awaited operation stands, and its cookie reaches the client with the 500: ${what}`, async t => {
     for (const isNew of [true, false]) {
       const { browser } = await (isNew ? start(t) : begun(t))
       const answer = await browser.send(
@@ -151,7 +151,7 @@ for (const [what, leave] of Object.entries<Handler>({
   }
 }
 
-test("The handler's error is what the app sees", async t => {
+test("The app sees the handler's error", async t => {
   const { site, browser } = await begun(t)
   const errors = [
     new Error('bug'),
@@ -170,7 +170,7 @@ test("The handler's error is what the app sees", async t => {
   }
 })
 
-test("What the app has put into an error's headers stays beside what the session adds", async t => {
+test('Headers that the app put on an error are sent beside those of the session', async t => {
   const { browser } = await start(t)
   const headers = { 'WWW-Authenticate': 'Basic', 'set-cookie': ['own=1'], 'cache-control': 'private' }
   const error = Object.assign(new Error('no'), { status: 401, headers })
@@ -185,7 +185,7 @@ test("What the app has put into an error's headers stays beside what the session
   t.truthy(idOf(answer))
 })
 
-test('Cookies that the app set go with the page that failed, as Koa has it', async t => {
+test('Cookies that the app set are not sent with a failed page, as in Koa without sessions', async t => {
   const { browser } = await start(t)
   const answer = await browser.send(async page => {
     page.cookies.set('own', '1')
@@ -236,7 +236,7 @@ test('One error object thrown for two users never carries the cookie of one to t
   }
 })
 
-test('While one answer is on its way, others with the same error object carry their own cookies or none', async t => {
+test('Parallel responses with the same error object carry their own cookies or none', async t => {
   const hold = gate()
   let arrived = 0
   // Outside of the session: each answer is known by now, and waits here for the others.
@@ -298,7 +298,7 @@ test("A failing commit beside a handler's error goes to onError; the handler's e
   t.is(site.thrown.length, 1)
 })
 
-test('An error that a middleware between has answered is no error', async t => {
+test('An error that another middleware has answered is no error', async t => {
   const inside: Middleware = async (ctx, next) => {
     await next().catch(() => {
       ctx.status = 500

@@ -38,7 +38,7 @@ async function prepared({ record }: Scenario) {
   return { directory, store, log: join(directory, 'strace.log') }
 }
 
-/** When the process is to be stopped: after each look at the session and each change but the last, then it answers. */
+/** The moments to stop the process: after each look at the session, and after each change but the last, which it acknowledges. */
 async function momentsOf(scenario: Scenario): Promise<Moment[]> {
   const { directory, log } = await prepared(scenario)
   const child = await startStoreProcess(...recording(log, 'getdents64'))

@@ -40,7 +40,7 @@ export class SubjectIndex {
     return [listing, until]
   }
 
-  /** Lists a session again as it was a moment ago, in case that the server has lost its index. Nobody waits for it. */
+  /** Lists a session again as it was a moment ago, in case the server has lost its index. It is not awaited. */
   async restore(subject: string, listed: Listed, expiresAt: number, recordAt: string): Promise<void> {
     const isNew = await this.#put(subject, listed, expiresAt + (expiresAt - Date.now()))
     // It may have been taken away because the session ended meanwhile.

@@ -56,7 +56,7 @@ const ways = {
 >
 
 for (const [way, end] of Object.entries(ways)) {
-  test(`a session that ${way} leaves the index, also after writes and touches`, async t => {
+  test(`a session that ${way} is removed from the index, even after writes and touches`, async t => {
     const { store, indexed } = stage(t)
     const subject = newKey()
     for (let n = 0; n < 50; n++) {
@@ -73,7 +73,7 @@ for (const [way, end] of Object.entries(ways)) {
   })
 }
 
-test('writes that lost, and a write that was sent twice, leave nothing in an index', async t => {
+test('lost writes and a write that was sent twice leave no extra member in the index', async t => {
   const { store, indexed } = stage(t)
   const [subject, other, key] = [newKey(), newKey(), newKey()]
   const record = newRecord({ subject })
@@ -119,7 +119,7 @@ test('the index holds exactly the live sessions after any race of writes and end
   }
 })
 
-test('the member that an end takes away, however late, is not that of a session created meanwhile', async t => {
+test('a late removal from the index does not remove the member of a session created meanwhile', async t => {
   const late: (() => Promise<unknown>)[] = []
   const { store, listed } = stage(t, call => (command, ...args) => {
     if (command !== 'zrem') return call(command, ...args)
@@ -139,7 +139,7 @@ test('the member that an end takes away, however late, is not that of a session 
   t.deepEqual(await listed(subject), [key])
 })
 
-test('an end whose second command fails is done, and what it leaves is not listed', async t => {
+test('a session whose removal from the index fails is ended and is not listed', async t => {
   const { store, listed, indexed } = stage(t, call => (command, ...args) => {
     return command === 'zrem' ? Promise.reject(new Error('the connection is lost')) : call(command, ...args)
   })
@@ -153,7 +153,7 @@ test('an end whose second command fails is done, and what it leaves is not liste
   t.is((await indexed(subject)).length, 2)
 })
 
-test('a reader takes away members without a session, an hour after they came, and no younger ones', async t => {
+test('a reader removes members without a session after an hour, and no younger ones', async t => {
   const { store, client, prefix, listed, indexed } = stage(t)
   const [lasting, gone, later, subject] = [newKey(), newKey(), newKey(), newKey()]
   const expiresAt = Date.now() + 100 * hour
@@ -169,7 +169,7 @@ test('a reader takes away members without a session, an hour after they came, an
   t.deepEqual(await indexed(subject), [lasting, later].sort())
 })
 
-test('a fast clock takes nothing away that lives by another', async t => {
+test('a fast clock removes no session that is live by another clock', async t => {
   const { store, listed } = stage(t)
   const [key, other, subject] = [newKey(), newKey(), newKey()]
   const record = newRecord({ subject, expiresAt: Date.now() + 2 * hour })
@@ -183,7 +183,7 @@ test('a fast clock takes nothing away that lives by another', async t => {
   t.deepEqual(await store.read(key), record)
 })
 
-test('an index that the server has lost comes back with the next write of each session', async t => {
+test('the next write of each session restores an index that the server has lost', async t => {
   const { store, client, prefix, listed } = stage(t)
   const [key, subject] = [newKey(), newKey()]
   const record = newRecord({ subject })
@@ -193,7 +193,7 @@ test('an index that the server has lost comes back with the next write of each s
   t.deepEqual(await listed(subject), [key])
 })
 
-test('members of an index that an earlier version wrote are listed, and give way to those of this one', async t => {
+test('members that an earlier version wrote are listed, and replaced by those of this version', async t => {
   const { store, client, prefix, listed, indexed } = stage(t)
   const [key, subject] = [newKey(), newKey()]
   const { data, expiresAt, seenAt, version } = newRecord()
@@ -208,7 +208,7 @@ test('members of an index that an earlier version wrote are listed, and give way
   t.deepEqual(await indexed(subject), [])
 })
 
-test('400,000 members without a session neither make list and revokeAll time out nor hide anybody', async t => {
+test('list and revokeAll find the session among 400,000 members without one, in time', async t => {
   let commands = 0
   const { store, client, prefix } = stage(t, call => (command, ...args) => {
     commands++
@@ -234,7 +234,7 @@ test('400,000 members without a session neither make list and revokeAll time out
   t.is(await store.read(key), undefined)
 })
 
-test('a listing of many pages meets every session once, even while sessions move, come and go', async t => {
+test('a listing of many pages finds every session once, even while sessions change', async t => {
   const { store, listed } = stage(t)
   const subject = newKey()
   const records = new Map<string, SessionRecord>()
