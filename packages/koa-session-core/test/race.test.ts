@@ -40,9 +40,9 @@ const caught: [store: string, message: RegExp][] = [
     'no lock for a replacement',
     /^4 processes raised a counter \d+ times each, so it is \d+. It is \d+: write must check/,
   ],
-  ['no lock for a create', /^Of the processes that create the same session exactly one wins. True was answered /],
+  ['no lock for a create', /^Exactly one of the processes that create the same session wins. True was answered /],
   ['every write is an upsert', /^A destroyed session stays gone, whatever other processes write and touch meanwhile/],
-  ['memory', /^What one process has written every other reads: a store in the memory of a process is not for several/],
+  ['memory', /^Every process reads the writes of every other: a store in the memory of one process does not fit/],
   ['create throws', /^Process \d of 4 should open a store by the module of the race. It failed: Error: no server$/],
   [
     'write never wins',

@@ -79,7 +79,7 @@ export const conditionCases: Case[] = [
         is(await store.write(key, newRecord({ version }), 'x'), false, rule)
         is(await store.touch(key, times, version), false, rule)
       }
-      await holds(store, key, record, 'What lost changed nothing')
+      await holds(store, key, record, 'The lost write changed nothing')
     },
   },
   {
@@ -111,7 +111,7 @@ export const conditionCases: Case[] = [
       const third = await replaced(store, key, second)
       is(await store.write(key, first, null), false, 'A create that comes again late loses')
       is(await store.write(key, second, first.version), false, 'A replacement that comes again late loses')
-      await holds(store, key, third, 'What came late changed nothing')
+      await holds(store, key, third, 'The late write changed nothing')
     },
   },
   {

@@ -39,7 +39,7 @@ export const enumerationCases: Case[] = [
         stored = await replaced(store, key, stored, newRecord(fields))
         await lists(store, one, ofOne, 'A session is listed under the subject it has now')
         await lists(store, two, ofTwo, 'A session is not listed under a subject it had before')
-        await lists(store, undefined, [key], 'Whatever its subject, the session is listed')
+        await lists(store, undefined, [key], 'The session is listed with any subject')
       }
     },
   },

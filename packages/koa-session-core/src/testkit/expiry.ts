@@ -76,7 +76,7 @@ export const expiryCases: Case[] = [
       is(await store.write(key, newRecord(), old.version), false, 'A write at the version of the old session loses')
       is(await store.touch(key, later(), old.version), false, 'A touch at the version of the old session loses')
       is(await store.write(key, newRecord(), null), false, 'The next creator loses')
-      await holds(store, key, fresh, 'What lost changed nothing')
+      await holds(store, key, fresh, 'The lost write changed nothing')
     },
   },
   {

@@ -80,7 +80,7 @@ async function sharing(racers: Racers): Promise<void> {
   const key = newKey()
   await racers.one('create a session', { name: 'create', keys: [key], data: 'shared' })
   const found = await racers.all('read what another process wrote', { name: 'read', key })
-  const rule = 'What one process has written every other reads: a store in the memory of a process is not for several'
+  const rule = 'Every process reads the writes of every other: a store in the memory of one process does not fit'
   ok(
     found.every(data => data === 'shared'),
     rule,
@@ -102,13 +102,13 @@ async function counting(racers: Racers, increments: number): Promise<void> {
     )
     if ((lost as number[]).reduce((sum, one) => sum + one) >= 10) return
   }
-  throw failure('The processes hardly ever meet, so the race tells nothing. Give it more increments')
+  throw failure('The processes rarely met, so the race proves nothing. Increase the number of increments')
 }
 
 async function creating(racers: Racers): Promise<void> {
   const keys = Array.from({ length: 50 }, newKey)
   const won = (await racers.all('create the same sessions', { name: 'create', keys, data: 'created' })) as string[][]
-  isList(won.flat(), keys, 'Of the processes that create the same session exactly one wins', 'True was answered')
+  isList(won.flat(), keys, 'Exactly one of the processes that create the same session wins', 'True was answered')
 }
 
 async function ending(racers: Racers): Promise<void> {

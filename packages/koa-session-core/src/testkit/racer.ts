@@ -46,7 +46,7 @@ const tasks: { [Name in Task['name']]: (store: Store, task: Extract<Task, { name
     let lost = 0
     for (let raised = 0; raised < times; ) {
       const read = await store.read(key)
-      if (!read) throw new Error('The session is there all the time, and read gives undefined')
+      if (!read) throw new Error('read() returned undefined for a session that is live all the time')
       if (await store.write(key, record(String(Number(read.data) + 1)), read.version)) {
         raised++
         progress()

@@ -61,7 +61,7 @@ export const raceCases: Case[] = [
         const store = pick(stores, n)
         for (let raised = 0, lost = 0; raised < 5; ) {
           const read = await store.read(key)
-          ok(read, 'The session is there all the time')
+          ok(read, 'The session is live all the time')
           const next = newRecord({ data: String(Number(read.data) + 1) })
           if (await store.write(key, next, read.version)) raised++
           // A write loses to one that won meanwhile, and there are twenty of those.

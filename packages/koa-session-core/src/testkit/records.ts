@@ -173,7 +173,7 @@ export const recordCases: Case[] = [
       const everywhere = async (wanted: SessionRecord | undefined, rule: string) => {
         for (const store of stores) await holds(store, key, wanted, rule)
       }
-      await everywhere(undefined, 'Nobody reads what was not written')
+      await everywhere(undefined, 'A read finds nothing before the first write')
       const first = await created(pick(stores, 0), key, newRecord())
       await everywhere(first, 'A session created is read by everybody')
       const second = await replaced(pick(stores, 1), key, first)

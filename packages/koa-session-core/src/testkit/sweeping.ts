@@ -31,7 +31,7 @@ export const sweepingCases: Case[] = [
       is(await store.sweep(), 0, 'Live sessions are not swept')
       await whenSweepable(store, async () => {
         is(await store.sweep(), 5, 'sweep resolves to the number of sessions it deleted')
-        is(await store.sweep(), 0, 'What was swept is gone')
+        is(await store.sweep(), 0, 'A second sweep finds nothing')
       })
       for (const [n, key] of live.entries()) await holds(store, key, records[n], 'A live session is spared as it is')
     },
