@@ -9,10 +9,13 @@ type Listener = (reason: unknown) => void
  */
 export class BoundedCall implements StoreCall, Bounded {
   deadline: Deadline
+  place = 0
   /** Runs when the deadline passes. */
   readonly expire: () => void
   readonly #step: (() => Deadline) | undefined
-  #listeners: Set<Listener> | undefined
+  /** Almost every call has one listener at most. */
+  #listener: Listener | undefined
+  #others: Set<Listener> | undefined
   #signal: AbortSignal | undefined
   #aborted: { readonly reason: unknown } | undefined
 
@@ -36,16 +39,21 @@ export class BoundedCall implements StoreCall, Bounded {
   onAbort(listener: Listener): () => void {
     this.renew()
     if (this.#aborted) listener(this.#aborted.reason)
+    else if (this.#listener === undefined) this.#listener = listener
     else {
-      this.#listeners ??= new Set()
-      this.#listeners.add(listener)
+      this.#others ??= new Set()
+      this.#others.add(listener)
     }
-    return () => this.#listeners?.delete(listener)
+    return () => {
+      if (this.#listener === listener) this.#listener = undefined
+      else this.#others?.delete(listener)
+    }
   }
 
   abort(reason: unknown): void {
     this.#aborted = { reason }
-    for (const listener of this.#listeners ?? []) listener(reason)
+    this.#listener?.(reason)
+    for (const listener of this.#others ?? []) listener(reason)
   }
 
   isAbortedWith(reason: unknown): boolean {

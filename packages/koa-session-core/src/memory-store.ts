@@ -54,8 +54,13 @@ export function memoryStore(options: MemoryStoreOptions = {}): SweepableStore & 
   }
 
   function put(key: string, { data, expiresAt, seenAt, version, subject }: SessionRecord): void {
-    remove(entries.get(key))
+    const before = entries.get(key)
+    if (before !== undefined) {
+      unlink(before)
+      if (before.subject !== subject) removeFromSubject(before)
+    }
     const entry: Entry = { key, data, expiresAt, seenAt, version, subject, older: ends, newer: ends }
+    // Deleting first would make the Map grow and be copied.
     entries.set(key, entry)
     linkNewest(entry)
     if (subject !== undefined) {
@@ -70,10 +75,14 @@ export function memoryStore(options: MemoryStoreOptions = {}): SweepableStore & 
     if (entry === undefined) return
     entries.delete(entry.key)
     unlink(entry)
-    if (entry.subject === undefined) return
-    const keys = keysBySubject.get(entry.subject)
-    keys?.delete(entry.key)
-    if (keys?.size === 0) keysBySubject.delete(entry.subject)
+    removeFromSubject(entry)
+  }
+
+  function removeFromSubject({ key, subject }: Entry): void {
+    if (subject === undefined) return
+    const keys = keysBySubject.get(subject)
+    keys?.delete(key)
+    if (keys?.size === 0) keysBySubject.delete(subject)
   }
 
   function linkNewest(entry: Entry): void {
@@ -83,9 +92,11 @@ export function memoryStore(options: MemoryStoreOptions = {}): SweepableStore & 
     ends.older = entry
   }
 
-  function unlink({ older, newer }: Entry): void {
-    older.newer = newer
-    newer.older = older
+  function unlink(entry: Entry): void {
+    entry.older.newer = entry.newer
+    entry.newer.older = entry.older
+    // An old entry that led to a younger one would keep it from the collection of young garbage.
+    entry.older = entry.newer = ends
   }
 
   return {

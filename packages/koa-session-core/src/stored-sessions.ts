@@ -8,10 +8,21 @@ import { conflict, pause } from './retry.js'
 import { nextTurn } from './turn.js'
 import { elapsed, setTimeout } from './waiting.js'
 
+/** The changes of one key that have not ended. */
+interface Queue {
+  readonly jobs: Job[]
+  isBusy: boolean
+}
+
+/** Keys without a change under way are dropped when there are this many keys, or twice as many as have one. */
+const mostKeys = 1_000
+
 /** Every change of a stored session goes through here: one write at a time in this process, conditionally in the store. */
 export class StoredSessions {
   readonly #store: GuardedStore
-  readonly #queues = new Map<string, Job[]>()
+  /** Keys stay for a while: a Map that changes all the time keeps what it held from the collection of young garbage. */
+  readonly #queues = new Map<string, Queue>()
+  #mostKeys = mostKeys
   readonly #watchers = new Map<string, Set<() => void>>()
 
   constructor(store: GuardedStore) {
@@ -20,7 +31,7 @@ export class StoredSessions {
 
   /** Whether a change of `key` is under way in this process. */
   busy(key: string): boolean {
-    return this.#queues.has(key)
+    return this.#queues.get(key)?.isBusy === true
   }
 
   /** Call `over` when this process destroys or rotates the session under `key`. Returns a function that stops this. */
@@ -40,17 +51,16 @@ export class StoredSessions {
   replace<A extends Attempt>(key: string, plan: Plan<A>, asking: Asking<A>): Promise<Settled<A>> {
     return new Promise<Settled<Attempt>>((resolve, reject) => {
       const job = new Job(plan as unknown as Plan<Attempt>, asking, resolve, reject)
-      const queue = this.#queues.get(key)
-      if (queue) {
+      const queue = this.#queueOf(key)
+      queue.jobs.push(job)
+      if (queue.isBusy) {
         asking.first?.undo?.()
-        this.#bound(job, queue)
-        queue.push(job)
+        this.#bound(job, queue.jobs)
         return
       }
       job.attempt = asking.first
-      const jobs = [job]
-      this.#queues.set(key, jobs)
-      void this.#work(key, jobs, asking.known)
+      queue.isBusy = true
+      void this.#work(key, queue, asking.known)
     }) as Promise<Settled<A>>
   }
 
@@ -77,9 +87,21 @@ export class StoredSessions {
   }
 
   /** Settle every job of a key. Each batch begins with the state that the one before it left. */
-  async #work(key: string, queue: Job[], known: State): Promise<void> {
-    for (let state = known; queue.length > 0; ) state = await this.#settle(key, queue, state)
-    this.#queues.delete(key)
+  async #work(key: string, queue: Queue, known: State): Promise<void> {
+    for (let state = known; queue.jobs.length > 0; ) state = await this.#settle(key, queue.jobs, state)
+    queue.isBusy = false
+  }
+
+  #queueOf(key: string): Queue {
+    let queue = this.#queues.get(key)
+    if (queue) return queue
+    if (this.#queues.size >= this.#mostKeys) {
+      for (const [other, { isBusy }] of this.#queues) if (!isBusy) this.#queues.delete(other)
+      this.#mostKeys = Math.max(mostKeys, 2 * this.#queues.size)
+    }
+    queue = { jobs: [], isBusy: false }
+    this.#queues.set(key, queue)
+    return queue
   }
 
   /** Settle the waiting jobs by one write. Resolves to the state stored then, or to `undefined` if that is unknown. */
