@@ -55,7 +55,7 @@ export class Given {
     const names = Object.keys(now)
     const values = Object.values(now)
     const suspects: string[] = []
-    const replaced = new Set<string>()
+    let replaced: string[] | undefined
     let known = 0
     let next = 0
     for (let index = 0; index < names.length; index++) {
@@ -66,7 +66,10 @@ export class Given {
         next = at + 1
         const same = isSame(this.#values[at], values[index])
         if (same) continue
-        if (same === undefined) replaced.add(name)
+        if (same === undefined) {
+          replaced ??= []
+          replaced.push(name)
+        }
       }
       suspects.push(name)
     }
@@ -79,7 +82,7 @@ export class Given {
   }
 
   /** Drop the `replaced` that are equal, and find out how the others can be written. */
-  #check(suspects: readonly string[], replaced: ReadonlySet<string>, now: Data, base: () => Data): Changes {
+  #check(suspects: readonly string[], replaced: readonly string[] | undefined, now: Data, base: () => Data): Changes {
     const seen = new Set<object>()
     if (suspects.some(name => isObject(now[name]))) {
       this.#names.forEach((name, index) => {
@@ -91,9 +94,10 @@ export class Given {
     let data: Data | undefined
     let plain = true
     const names = suspects.filter(name => {
+      if (isPlainPrimitive(now[name])) return true
       const value = { [name]: now[name] }
       const isJson = isPlain(value, seen)
-      if (isJson && replaced.has(name)) {
+      if (isJson && replaced?.includes(name)) {
         data ??= base()
         if (JSON.stringify(value) === JSON.stringify({ [name]: data[name] })) return false
       }
@@ -175,5 +179,11 @@ const nodeOf = (object: object): Node =>
   Array.isArray(object)
     ? { object, keys: undefined, values: object.slice() }
     : { object, keys: Object.keys(object), values: Object.values(object) }
+
+const isPlainPrimitive = (value: unknown): boolean =>
+  value === null ||
+  typeof value === 'string' ||
+  typeof value === 'boolean' ||
+  (typeof value === 'number' && isJsonNumber(value))
 
 const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null

@@ -20,8 +20,14 @@ export class GuardedCodec {
       if (isSessionError(error)) throw error
       throw new SessionError('ERR_SESSION_ENCODE', 'codec.stringify threw while it encoded the session', error)
     }
-    if (typeof text === 'string') return text
-    throw new SessionError('ERR_SESSION_ENCODE', `codec.stringify must return a string, got a ${typeof text}`)
+    if (typeof text !== 'string') {
+      throw new SessionError('ERR_SESSION_ENCODE', `codec.stringify must return a string, got a ${typeof text}`)
+    }
+    // PostgreSQL cannot store it.
+    if (text.includes('\0')) {
+      throw new SessionError('ERR_SESSION_ENCODE', 'codec.stringify must return text without NUL characters')
+    }
+    return text
   }
 
   decode(text: string): unknown {

@@ -93,15 +93,15 @@ function load(request: RequestSession, reply: Reply, { id, key, state, error, se
   else if (state) request.draft.lose(key, state)
 }
 
-function mount(ctx: Context, request: RequestSession): void {
+function mount(ctx: Context & Partial<Mounted>, request: RequestSession): void {
   // Behind a function, so that inspecting a context with its hidden properties shows no id.
-  Object.defineProperty(ctx, mounted, { value: () => request })
+  ctx[mounted] = () => request
   Object.defineProperty(ctx, 'session', sessionProperty)
   Object.defineProperty(ctx, 'flash', flashProperty)
 }
 
 interface Mounted {
-  readonly [mounted]: () => RequestSession
+  [mounted]: () => RequestSession
 }
 
 // The same functions for every request: new closures would cost more than the rest of the middleware.
