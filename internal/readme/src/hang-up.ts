@@ -9,7 +9,7 @@ const steps = ['connected', 'half of the head', 'the whole head', 'the first byt
 /** Send every request once for each step, and reset the connection after it. Upgrades as well, where the server takes them. */
 export async function hangUp(
   server: TcpServer,
-  requests: readonly (readonly [method: string, path: string])[],
+  requests: readonly (readonly [method: string, path: string, body?: string])[],
   cookie: string,
 ): Promise<void> {
   const { port } = server.address() as AddressInfo
@@ -31,9 +31,13 @@ async function hangUpAfter(step: (typeof steps)[number], port: number, head: str
   if (step === 'half of the head') socket.write(head.slice(0, head.length / 2))
   else if (step !== 'connected') {
     // An upgrade begins with an event of its own.
-    const begun = Promise.race([once(server, 'request'), once(server, 'upgrade')]) as Promise<[IncomingMessage]>
+    const over = new AbortController()
+    const heard = (event: string) => once(server, event, { signal: over.signal }) as Promise<[IncomingMessage]>
+    const begun = Promise.any([heard('request'), heard('upgrade')])
     socket.write(head)
     await begun
+    // The other one would listen for ever.
+    over.abort()
     if (step === 'the first bytes of the answer') {
       await Promise.race([once(socket, 'data'), once(socket, 'close'), sleep(1_000, undefined, { ref: false })])
     }

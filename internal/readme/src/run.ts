@@ -6,31 +6,41 @@ import Koa from 'koa'
 import { session } from 'koa-session-core'
 import { hangUp } from './hang-up.js'
 
+export type Visit = readonly [method: string, path: string, body?: string]
+
+/** A browser asks for the icon of a site by itself. */
+const reload: readonly Visit[] = ['/', '/favicon.ico', '/', '/'].map(path => ['GET', path])
+
 /**
  * Import a block as a module. An app that it starts, or whose routes it adds to the given `router`, is sent one request for
- * each route, or two to `/`, and loses clients at every step of them. Resolves to the answers, such as `GET / 200`.
+ * each route, or the `visits`, and loses clients at every step of them. Resolves to the
+ * answers, such as `GET / 200`.
  */
-export async function run(path: string): Promise<string[]> {
+export async function run(path: string, visits: readonly Visit[] = reload): Promise<string[]> {
   const app = new Koa()
   const router = new Router()
   const sessions = session({ subject: data => (data as { userId?: number }).userId?.toString() })
   Object.assign(globalThis, { app, router, sessions })
   const servers: Server[] = []
+  const begun = new Set<Server>()
   const { listen } = Server.prototype
   const { log } = console
   console.log = () => {}
   // A block gets a free port, whichever it names.
   Server.prototype.listen = function (this: Server) {
     servers.push(this)
+    this.once('listening', () => begun.add(this))
     return Reflect.apply(listen, this, [0, '127.0.0.1'])
   }
   try {
     await import(pathToFileURL(path).href)
     if (router.stack.length > 0) app.use(sessions).use(router.routes()).listen(0)
-    const routes = router.stack.map(({ methods, path }) => [methods.at(-1) ?? 'GET', String(path)] as const)
-    const requests = routes.length > 0 ? routes : [['GET', '/'] as const, ['GET', '/'] as const]
+    const routes = router.stack.map(({ methods, path }): Visit => [methods.at(-1) ?? 'GET', String(path)])
+    const requests = routes.length > 0 ? routes : visits
     const answers: string[] = []
-    for (const server of servers) answers.push(...(await ask(server, requests)))
+    // A block that sends its own requests also closes its server.
+    const open = servers.filter(server => server.listening || !begun.has(server))
+    for (const server of open) answers.push(...(await ask(server, requests)))
     return answers
   } finally {
     Server.prototype.listen = listen
@@ -40,14 +50,15 @@ export async function run(path: string): Promise<string[]> {
 }
 
 /** One client with one cookie jar sends the requests one after another. */
-async function ask(server: Server, requests: readonly (readonly [string, string])[]): Promise<string[]> {
+async function ask(server: Server, requests: readonly Visit[]): Promise<string[]> {
   if (!server.listening) await once(server, 'listening')
   const { port } = server.address() as AddressInfo
   const answers: string[] = []
   let cookie = ''
-  for (const [method, path] of requests) {
+  for (const [method, path, body] of requests) {
     const response = await fetch(`http://127.0.0.1:${port}${path}`, {
       method,
+      ...(body !== undefined && { body }),
       headers: { ...(cookie && { cookie }), connection: 'close' },
       redirect: 'manual',
     })

@@ -16,7 +16,7 @@ declare global {
 }
 `
 /** Libraries without types. */
-const untyped = "declare module 'koa-passport'\ndeclare module 'passport-local'\n"
+const untyped = ['koa-passport', 'passport-local', 'vitest'].map(name => `declare module '${name}'\n`).join('')
 
 const config = {
   extends: join(root, 'tsconfig.base.json'),

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { dirname, extname, join, relative } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import test from 'ava'
 import { conformanceCases } from 'koa-session-core/testkit'
@@ -16,12 +16,41 @@ await guide.compile()
 const { mapStore } = await import(pathToFileURL(guide.path('map-store.ts')).href)
 test.after.always(() => guide.remove())
 
-test.serial('the first example of README.md counts the views of one visitor', async t => {
-  const [block] = blocksIn('README.md')
+test.serial('the first app of README.md, in JavaScript and in TypeScript, counts the views of one browser', async t => {
+  const blocks = blocksIn('README.md')
+  const workplace = await Workplace.of(blocks)
+  t.teardown(() => workplace.remove())
+  t.is(await workplace.compile(), '')
+  t.deepEqual(
+    blocks.slice(0, 2).map(({ file }) => extname(file)),
+    ['.js', '.ts'],
+  )
+  for (const { file } of blocks.slice(0, 2)) {
+    t.deepEqual(await run(workplace.path(file)), [
+      'GET / 200 1 views',
+      'GET /favicon.ico 404 Not Found',
+      'GET / 200 2 views',
+      'GET / 200 3 views',
+    ])
+  }
+})
+
+test.serial('the app of docs/getting-started.md signs in and out, and shows each message once', async t => {
+  const [block] = blocksIn('docs/getting-started.md')
   const workplace = await Workplace.of(block ? [block] : [])
   t.teardown(() => workplace.remove())
   t.is(await workplace.compile(), '')
-  t.deepEqual(await run(workplace.path(String(block?.file))), ['GET / 200 1 views', 'GET / 200 2 views'])
+  const answers = await run(workplace.path(String(block?.file)), [
+    ['POST', '/sign-in', 'user=eve'],
+    ['GET', '/'],
+    ['POST', '/sign-in', 'user=ada'],
+    ['GET', '/'],
+    ['GET', '/'],
+    ['POST', '/sign-out'],
+    ['GET', '/'],
+  ])
+  const shown = answers.map(answer => /unknown|Welcome|Goodbye|You are ada/g[Symbol.match](answer)?.join() ?? '')
+  t.deepEqual(shown, ['', 'unknown', '', 'Welcome,You are ada', 'You are ada', '', 'Goodbye'])
 })
 
 // One after another: blocks are given global variables and the working directory.
@@ -49,21 +78,30 @@ for (const { title, run } of conformanceCases({ create: () => mapStore(), capabi
   })
 }
 
+/** The anchors of each document. */
+const anchors = new Map(all.map(({ name, text }) => [name, new Set(anchorsOf(text))]))
+
 for (const { name, text } of all) {
   test(`the links in ${name} lead somewhere`, async t => {
-    const headings = [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) => anchor(heading))
     const missing: string[] = []
     for (const [, target = ''] of text.matchAll(/\]\(([^)\s]+)\)/g)) {
       if (/^https?:/.test(target)) continue
-      if (target.startsWith('#') && !headings.includes(target.slice(1))) missing.push(target)
-      else if (!existsSync(join(root, dirname(name), target.replace(/#.*/, '')))) missing.push(target)
+      const [path = '', anchor] = target.split('#')
+      const file = path === '' ? join(root, name) : join(root, dirname(name), path)
+      const known = anchors.get(relative(root, file))
+      if (!existsSync(file) || (anchor !== undefined && known?.has(anchor) === false)) missing.push(target)
     }
     t.deepEqual(missing, [])
   })
 }
 
-/** A heading's id as GitHub makes it. */
-function anchor(heading: string): string {
+/** The ids that GitHub gives to headings, and those that the text sets itself. */
+function anchorsOf(text: string): string[] {
+  const headings = Array.from(text.matchAll(/^#+ (.*)$/gm), ([, heading = '']) => anchorOf(heading))
+  return [...headings, ...Array.from(text.matchAll(/<a id="([^"]+)">/g), ([, id = '']) => id)]
+}
+
+function anchorOf(heading: string): string {
   return heading
     .toLowerCase()
     .replaceAll(/[^\w\- ]/g, '')
