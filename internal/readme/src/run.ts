@@ -8,15 +8,25 @@ import { hangUp } from './hang-up.js'
 
 export type Visit = readonly [method: string, path: string, body?: string]
 
+/** A running app, and the cookie that it gave to its visitor. */
+export interface Visited {
+  readonly port: number
+  readonly cookie: string
+}
+
 /** A browser asks for the icon of a site by itself. */
 const reload: readonly Visit[] = ['/', '/favicon.ico', '/', '/'].map(path => ['GET', path])
 
 /**
  * Import a block as a module. An app that it starts, or whose routes it adds to the given `router`, is sent one request for
  * each route, or the `visits`, and loses clients at every step of them. Resolves to the
- * answers, such as `GET / 200`.
+ * answers, such as `GET / 200`. `meet` sees the app before clients are lost.
  */
-export async function run(path: string, visits: readonly Visit[] = reload): Promise<string[]> {
+export async function run(
+  path: string,
+  visits: readonly Visit[] = reload,
+  meet?: (visited: Visited) => Promise<unknown>,
+): Promise<string[]> {
   const app = new Koa()
   const router = new Router()
   const sessions = session({ subject: data => (data as { userId?: number }).userId?.toString() })
@@ -40,7 +50,7 @@ export async function run(path: string, visits: readonly Visit[] = reload): Prom
     const answers: string[] = []
     // A block that sends its own requests also closes its server.
     const open = servers.filter(server => server.listening || !begun.has(server))
-    for (const server of open) answers.push(...(await ask(server, requests)))
+    for (const server of open) answers.push(...(await ask(server, requests, meet)))
     return answers
   } finally {
     Server.prototype.listen = listen
@@ -50,7 +60,11 @@ export async function run(path: string, visits: readonly Visit[] = reload): Prom
 }
 
 /** One client with one cookie jar sends the requests one after another. */
-async function ask(server: Server, requests: readonly Visit[]): Promise<string[]> {
+async function ask(
+  server: Server,
+  requests: readonly Visit[],
+  meet: ((visited: Visited) => Promise<unknown>) | undefined,
+): Promise<string[]> {
   if (!server.listening) await once(server, 'listening')
   const { port } = server.address() as AddressInfo
   const answers: string[] = []
@@ -65,6 +79,7 @@ async function ask(server: Server, requests: readonly Visit[]): Promise<string[]
     cookie = response.headers.getSetCookie()[0]?.split(';')[0] ?? cookie
     answers.push(`${method} ${path} ${response.status} ${await response.text()}`)
   }
+  await meet?.({ port, cookie })
   await hangUp(server, requests, cookie)
   return answers
 }

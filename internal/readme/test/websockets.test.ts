@@ -1,0 +1,54 @@
+import { once } from 'node:events'
+import test from 'ava'
+import { io } from 'socket.io-client'
+import WebSocket from 'ws'
+import { blocksOf } from '../dist/blocks.js'
+import { documents } from '../dist/documents.js'
+import { run, type Visited } from '../dist/run.js'
+import { Workplace } from '../dist/workplace.js'
+
+const text = (await documents()).find(({ name }) => name === 'docs/websockets.md')?.text ?? ''
+const blocks = blocksOf(text)
+const workplace = await Workplace.of(blocks)
+await workplace.compile()
+test.after.always(() => workplace.remove())
+
+/** Runs the block that imports `library`, and hands its app over. */
+async function meet(library: string, visit: (visited: Visited) => Promise<unknown>): Promise<void> {
+  const block = blocks.find(({ code }) => code.includes(`from '${library}'`))
+  await run(workplace.path(String(block?.file)), [['GET', '/']], visit)
+}
+
+test.serial('the ws server of docs/websockets.md serves a signed-in visitor, and no other', async t => {
+  t.plan(4)
+  await meet('ws', async ({ port, cookie }) => {
+    const url = `ws://127.0.0.1:${port}/`
+    const socket = new WebSocket(url, { headers: { cookie } })
+    await once(socket, 'open')
+    socket.send('hello')
+    t.is(String((await once(socket, 'message'))[0]), 'saved')
+    socket.close()
+    for (const headers of [{}, { cookie: `sid=${'x'.repeat(43)}` }, { cookie, origin: 'https://elsewhere.example' }]) {
+      const [{ message }] = await once(new WebSocket(url, { headers }), 'error')
+      t.is(message, 'Unexpected server response: 401')
+    }
+  })
+})
+
+test.serial('the socket.io server of docs/websockets.md serves a signed-in visitor, and no other', async t => {
+  t.plan(2)
+  await meet('socket.io', async ({ port, cookie }) => {
+    const url = `http://127.0.0.1:${port}/`
+    const socket = io(url, { extraHeaders: { cookie }, forceNew: true })
+    t.teardown(() => void socket.disconnect())
+    t.is(await socket.emitWithAck('say', 'hello'), true)
+    const stranger = io(url, { forceNew: true, reconnection: false })
+    t.teardown(() => void stranger.disconnect())
+    const [{ message }] = await new Promise<[Error]>(resolve =>
+      stranger.once('connect_error', error => resolve([error])),
+    )
+    t.is(message, 'unauthorized')
+    socket.disconnect()
+    stranger.disconnect()
+  })
+})
