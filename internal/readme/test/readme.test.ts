@@ -1,7 +1,8 @@
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, extname, join, relative } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import test from 'ava'
+import { session } from 'koa-session-core'
 import { conformanceCases } from 'koa-session-core/testkit'
 import { blocksOf } from '../dist/blocks.js'
 import { documents, root } from '../dist/documents.js'
@@ -80,6 +81,44 @@ for (const { title, run } of conformanceCases({ create: () => mapStore(), capabi
 
 /** The anchors of each document. */
 const anchors = new Map(all.map(({ name, text }) => [name, new Set(anchorsOf(text))]))
+
+test('every option, error and warning of the core has its anchor in the reference', t => {
+  const known = anchors.get('packages/koa-session-core/README.md')
+  const options = (mistake: object) => {
+    const { message } = t.throws(() => session(mistake), { instanceOf: TypeError })
+    return /the options are (.*)$/.exec(message)?.[1]?.split(', ') ?? []
+  }
+  const wanted = [
+    ...options({ unknownOne: 1 }).map(name => `option-${name}`),
+    ...options({ cookie: { unknownOne: 1 } }).map(name => name.replace('.', '-')),
+    ...codesIn('packages/koa-session-core', /'((?:ERR|KOA)_SESSION_\w+)'|^ {2}(ERR_SESSION_\w+):/gm),
+  ]
+  t.true(wanted.length > 40)
+  t.deepEqual(
+    wanted.filter(name => !known?.has(name.toLowerCase())),
+    [],
+  )
+})
+
+test('every warning of a store is in its README', t => {
+  for (const store of ['file', 'mongo', 'mysql', 'postgres', 'redis']) {
+    const folder = `packages/store-${store}`
+    const text = all.find(({ name }) => name === `${folder}/README.md`)?.text ?? ''
+    t.deepEqual(
+      codesIn(folder, /'(KOA_SESSION_\w+)'/g).filter(code => !text.includes(code)),
+      [],
+    )
+  }
+})
+
+/** The codes that the sources of a package name. */
+function codesIn(folder: string, pattern: RegExp): string[] {
+  const src = join(root, folder, 'src')
+  const texts = readdirSync(src, { recursive: true, encoding: 'utf8' })
+    .filter(name => name.endsWith('.ts'))
+    .map(name => readFileSync(join(src, name), 'utf8'))
+  return [...new Set(texts.flatMap(text => Array.from(text.matchAll(pattern), ([, a, b]) => String(a ?? b))))]
+}
 
 for (const { name, text } of all) {
   test(`the links in ${name} lead somewhere`, async t => {
