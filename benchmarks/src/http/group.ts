@@ -8,6 +8,8 @@ import { Visitor } from './visitor.js'
 
 const rounds = Number(process.env.ROUNDS ?? 6)
 const seconds = Number(process.env.SECONDS ?? 0.7)
+/** So long, in seconds, a server is busy before it is measured: until then V8 compiles what is hot, on the same core. */
+const warmUp = Math.max(seconds, 2.5)
 const connections = 20
 
 /** Requests that do no work on a session are measured where they could show something. */
@@ -63,8 +65,7 @@ export async function http(): Promise<string> {
     for (const { path, contenders, hasCookie } of actions) {
       for (const contender of contenders) {
         if (!running.has(contender)) continue
-        const { rate, cost } = await measure(contender, path, hasCookie, seconds)
-        // The round before the first one warms up.
+        const { rate, cost } = await measure(contender, path, hasCookie, round < 0 ? warmUp : seconds)
         if (round < 0) continue
         const name = nameOf(path, contender)
         const own = figures.get(name) ?? { rates: [], costs: [] }
@@ -104,8 +105,8 @@ export async function http(): Promise<string> {
     return `### ${title}\n\n${table(head, rows)}`
   })
   return [
-    `${connections} connections, each another visitor, for ${seconds} s in each of ${rounds} rounds in which all servers take turns, after one that`,
-    'warms up. Ratios are to the bare framework of the same round (bare Koa, Express or Fastify): the median and, in brackets, the',
+    `${connections} connections, each another visitor, for ${seconds} s in each of ${rounds} rounds in which all servers take turns, after one of`,
+    `${warmUp} s that warms up. Ratios are to the bare framework of the same round (bare Koa, Express or Fastify): the median and, in brackets, the`,
     'quartiles. Rate: more is better. µs: processor time of the server per request, less is better. The floor is that of the',
     'same storage.',
     '',
