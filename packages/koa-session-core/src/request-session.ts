@@ -9,27 +9,18 @@ import { isSessionError, SessionError, undecodable } from './errors.js'
 import { type FlashHandle, FlashMessages } from './flash.js'
 import { messages, queuedMessage } from './flash-queue.js'
 import { isForRoom } from './guarded-store.js'
+import { Handle } from './handle.js'
 import { newVersion } from './id.js'
+import { deliveryOf, IdDelivery } from './id-delivery.js'
 import { type KeepAlive, keepAlive } from './keep-alive.js'
-import { Operation } from './operation.js'
-import { checkMaxAge } from './options.js'
-import type { Live, MaxAge } from './record.js'
-import type { Delivery, Reply } from './reply.js'
+import { PendingOperations } from './pending-operations.js'
+import type { Live } from './record.js'
+import type { Reply } from './reply.js'
 import type { Restriction } from './restriction.js'
-import {
-  assign,
-  fill,
-  type SaveOptions,
-  SessionBag,
-  type SessionCallback,
-  type SessionData,
-  type SessionHandle,
-} from './session.js'
+import { assign, fill, type SaveOptions, SessionBag, type SessionCallback, type SessionData } from './session.js'
 import { takeFlash } from './take-flash.js'
 import { touch } from './touch.js'
-import { turn } from './turn.js'
 import { UnsavedChanges } from './unsaved-changes.js'
-import { setImmediate } from './waiting.js'
 
 export interface RequestOptions {
   readonly storeFailure: 'reject' | 'anonymous'
@@ -62,18 +53,10 @@ export class RequestSession implements Client, FlashHandle {
   #mark: string | undefined
   #queued = 0
   #endings: Endings | undefined
-  /** Operations that have not ended. */
-  #pending: Promise<void>[] | undefined
-  /** Failures that are reported unless the handler turns out to have awaited them. */
-  #unheard: (() => unknown)[] | undefined
+  #pending: PendingOperations | undefined
   hasLeft = false
   hasRegenerated = false
-  /** Whether the app ended a session by `destroy` or `null`: the response clears the cookie whatever others did. */
-  #isSignedOut = false
-  /** Whether another login replaced the session that this request regenerated. */
-  #isSuperseded = false
-  /** Whether the store failed to answer whether the session is still live. */
-  #isUnproven = false
+  #delivery: IdDelivery | undefined
 
   constructor(engine: Engine, options: RequestOptions, report: (error: unknown) => void, response?: Response) {
     this.#engine = engine
@@ -94,7 +77,7 @@ export class RequestSession implements Client, FlashHandle {
     this.#loaded = known
     const reply = this.#reply
     if (!reply) return
-    reply.clientHas(delivery(id, known))
+    reply.clientHas(deliveryOf(id, known))
     const { touchInterval } = this.#options
     const early = this.restriction === 'outside' ? undefined : reply
     this.#keepAlive = keepAlive(this.#engine, touchInterval, this.#current, known, early, this.report)
@@ -224,14 +207,14 @@ export class RequestSession implements Client, FlashHandle {
       await this.#endings?.carryOutAll(deadline)
       const saved = await commit(this.#engine, draft, { ...how, deadline, client: this })
       this.#deliver()
-      if (this.#isUndelivered(draft)) await this.#endUndelivered(draft, deadline)
+      if (this.#isLost(draft)) await this.#endLost(draft, deadline)
       return saved
     }, callback)
   }
 
   touch(draft: Draft): Promise<boolean> {
     return this.#operate(async () => {
-      await Promise.all(this.#pending ?? [])
+      await this.#pending?.settled()
       if (draft.standing.kind === 'unread') throw draft.standing.error
       return touch(this.#engine, draft, this.#engine.store.deadline())
     })
@@ -252,7 +235,7 @@ export class RequestSession implements Client, FlashHandle {
     this.#markOpened()
     this.hasLeft = true
     this.hasRegenerated = isLogin
-    if (!isLogin) this.#isSignedOut = true
+    if (!isLogin && this.#idDelivery) this.#idDelivery.isSignedOut = true
     const old = this.draft
     const next = new Draft(this.#engine.options)
     if (isLogin) next.queued = old.queued
@@ -266,15 +249,14 @@ export class RequestSession implements Client, FlashHandle {
   /** Run an operation that the app may or may not await. The request waits for it before the response is sent. */
   #operate<T>(run: () => Promise<T>, callback?: SessionCallback): Promise<T> {
     this.#unsaved?.saved()
-    const operation = new Operation<T>(run, callback)
-    const settled = operation.settled.then(error => {
-      if (error === undefined) return
-      const judge = () => operation.awaited || this.report(error)
-      if (this.#finished) setImmediate(judge)
-      else (this.#unheard ??= []).push(judge)
-    })
-    if (!this.#finished) (this.#pending ??= []).push(settled)
-    return operation
+    this.#pending ??= new PendingOperations(this.report, this.#finished)
+    return this.#pending.start(run, callback)
+  }
+
+  /** `undefined`: there is no response. */
+  get #idDelivery(): IdDelivery | undefined {
+    if (this.#reply) this.#delivery ??= new IdDelivery(this.#engine, this.#reply)
+    return this.#delivery
   }
 
   /** Finish at once if there is nothing to do: the handler never opened the session, and its times are recent. */
@@ -291,7 +273,7 @@ export class RequestSession implements Client, FlashHandle {
     this.#reportUnread()
     let failure: unknown
     try {
-      while (this.#pending?.length) await this.#pending.pop()
+      if (this.#pending) await this.#pending.drained()
       if (this.#endings) await this.#endings.carryOutAll(deadline)
       const committing = abandon ? undefined : commitAtEnd(this.#engine, this.draft, { deadline, client: this })
       if (committing) await committing
@@ -302,11 +284,10 @@ export class RequestSession implements Client, FlashHandle {
     if (this.#endings) await this.#endings.leave(this.draft, deadline)
     if (this.#keepAlive) await this.#keepAlive.touching
     const isUnchanged = failure === undefined && this.#isUnchanged
-    if (failure !== undefined) this.#isUnproven = true
-    else if (!isUnchanged) await this.#prove(deadline)
+    if (!isUnchanged) await this.#prove(failure !== undefined, deadline)
     this.#finished = true
     this.#keepAlive?.stop?.()
-    for (const judge of this.#unheard ?? []) judge()
+    this.#pending?.finish()
     try {
       if (!isUnchanged) this.#deliver()
       this.#reply?.finish()
@@ -314,8 +295,8 @@ export class RequestSession implements Client, FlashHandle {
       // The app's transport threw. The handler's own error takes precedence.
       failure ??= error
     }
-    if (!isUnchanged && this.#isUndelivered(this.draft)) {
-      failure = await this.#endUndelivered(this.draft, deadline).catch(error => failure ?? error)
+    if (!isUnchanged && this.#isLost(this.draft)) {
+      failure = await this.#endLost(this.draft, deadline).catch(error => failure ?? error)
     }
     if (isSessionError(failure) && failure.code === 'ERR_SESSION_HEADERS_SENT') {
       this.report(failure)
@@ -331,12 +312,12 @@ export class RequestSession implements Client, FlashHandle {
   }
 
   /** Whether the headers left while the new id of `draft` was being stored. */
-  #isUndelivered(draft: Draft): boolean {
+  #isLost(draft: Draft): boolean {
     return draft.known !== null && !draft.isGone && this.#reply?.tells(draft.id) === false && !this.deliverable
   }
 
   /** Destroy a session whose id cannot be delivered: no client could use it, or end it. Always rejects. */
-  async #endUndelivered(draft: Draft, deadline: Deadline): Promise<void> {
+  async #endLost(draft: Draft, deadline: Deadline): Promise<void> {
     const { key, known } = draft
     await destroy(this.#engine, key, { deadline, known })
     draft.lose(key, null)
@@ -346,7 +327,12 @@ export class RequestSession implements Client, FlashHandle {
   /** Whether only messages after a logout remain to be stored. A full store must not fail such a request. */
   get #isFarewell(): boolean {
     const { known, bag } = this.draft
-    return this.#isSignedOut && this.#endings?.done === true && !known && Object.keys(bag ?? {}).length === 0
+    return (
+      this.#delivery?.isSignedOut === true &&
+      this.#endings?.done === true &&
+      !known &&
+      Object.keys(bag ?? {}).length === 0
+    )
   }
 
   /** Report a failed read even if the handler did not need the session. */
@@ -356,99 +342,22 @@ export class RequestSession implements Client, FlashHandle {
     this.report(standing.error)
   }
 
-  /**
-   * Ask the store, unless it has just answered, whether the session in the response is still live: a late answer must not bring
-   * back an id that another request superseded meanwhile, nor clear the cookie of its login.
-   */
-  async #prove(deadline: Deadline): Promise<void> {
-    const draft = this.draft
-    const { known } = draft
+  async #prove(hasFailed: boolean, deadline: Deadline): Promise<void> {
+    const delivery = this.#idDelivery
+    if (!delivery) return
+    if (hasFailed) {
+      delivery.isUnproven = true
+      return
+    }
     try {
-      if (known && !draft.isGone) {
-        const isTold = this.#reply?.differs(delivery(draft.id, known))
-        if ((isTold || this.#keepAlive?.isDue) && draft.provenIn !== turn()) await touch(this.#engine, draft, deadline)
-      } else if (this.#mayClear && !this.#isSignedOut && draft.provenIn !== turn()) {
-        const { tombstone } = draft.before ?? {}
-        const found = tombstone && (await this.#engine.store.read(tombstone.key, deadline))
-        this.#isSuperseded = found?.kind === 'tombstone' && found.successor !== tombstone?.successor
-      }
+      await delivery.prove(this.draft, this.#endings, this.#keepAlive?.isDue === true, deadline)
     } catch (error) {
-      this.#isUnproven = true
+      delivery.isUnproven = true
       this.report(error)
     }
   }
 
-  /** Whether the response may clear the cookie. Until the session is surely destroyed, its client must be able to retry. */
-  get #mayClear(): boolean {
-    if (!this.#endings?.done) return false
-    const { before, isGone } = this.draft
-    return this.#isSignedOut || (!isGone && !this.#isSuperseded && before?.ended !== false)
-  }
-
   #deliver(): void {
-    const reply = this.#reply
-    if (!reply || this.restriction === 'outside') return
-    const draft = this.draft
-    const { known } = draft
-    if (known && !draft.isGone) {
-      // The client keeps an id whose term may not have moved. One that it does not know yet it would lose.
-      if (!this.#isUnproven || !reply.isOf(draft.id)) reply.deliver(delivery(draft.id, known))
-      else reply.withdraw()
-    } else if (this.#mayClear) reply.deliver(null)
-    else reply.withdraw()
-  }
-}
-
-const delivery = (id: string, { maxAge, record }: Live): Delivery => ({ id, maxAge, expiresAt: record.expiresAt })
-
-/** One session object of a request. After `regenerate` and `destroy` there are several. */
-class Handle implements SessionHandle {
-  readonly #request: RequestSession
-  readonly #draft: Draft
-
-  constructor(request: RequestSession, draft: Draft) {
-    this.#request = request
-    this.#draft = draft
-  }
-
-  get id(): string {
-    return this.#draft.id
-  }
-
-  get key(): string {
-    return this.#draft.key
-  }
-
-  get isNew(): boolean {
-    return this.#draft.known === null
-  }
-
-  get createdAt(): number {
-    return this.#draft.createdAt
-  }
-
-  get expiresAt(): number {
-    return this.#draft.expiresAt
-  }
-
-  get maxAge(): MaxAge {
-    return this.#draft.maxAge
-  }
-
-  set maxAge(value: MaxAge) {
-    checkMaxAge('session.maxAge', value)
-    this.#draft.newMaxAge = value
-  }
-
-  touch(): Promise<boolean> {
-    return this.#request.touch(this.#draft)
-  }
-
-  save(how: SaveOptions, callback?: SessionCallback): Promise<boolean> {
-    return this.#request.save(this.#draft, how, callback)
-  }
-
-  leave(isLogin: boolean, callback?: SessionCallback): Promise<void> {
-    return this.#request.leave(this.#draft, isLogin, callback)
+    if (this.restriction !== 'outside') this.#idDelivery?.deliver(this.draft, this.#endings)
   }
 }
