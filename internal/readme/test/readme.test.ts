@@ -1,7 +1,10 @@
+import { once } from 'node:events'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import type { AddressInfo } from 'node:net'
 import { dirname, extname, join, relative } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import test from 'ava'
+import Koa from 'koa'
 import { session } from 'koa-session-core'
 import { conformanceCases } from 'koa-session-core/testkit'
 import { blocksOf } from '../dist/blocks.js'
@@ -98,6 +101,35 @@ test('every option, error and warning of the core has its anchor in the referenc
     wanted.filter(name => !known?.has(name.toLowerCase())),
     [],
   )
+})
+
+test('every default in docs/security.md is the one of the code', async t => {
+  const text = all.find(({ name }) => name === 'docs/security.md')?.text ?? ''
+  const rows = Array.from(text.matchAll(/^\| \[`(\w+)`\]\(\S+\) \| `([^`]+)` \|/gm), ([, name, value]) => [name, value])
+  const { resolveOptions } = await import(pathToFileURL(join(root, 'packages/koa-session-core/dist/options.js')).href)
+  const resolved: Record<string, unknown> = resolveOptions({})
+  const simple = Object.entries(resolved).filter(([, value]) => ['number', 'string'].includes(typeof value))
+  const shown = rows.map(([name, value = '']) => [
+    name,
+    value.startsWith("'") ? value.slice(1, -1) : Number(value.replaceAll('_', '')),
+  ])
+  t.deepEqual(shown.sort(), simple.sort())
+
+  const app = new Koa().use(session())
+  app.use(ctx => {
+    Object.assign(ctx.session, { user: 'ada' })
+  })
+  app.proxy = true
+  const server = app.listen(0, '127.0.0.1')
+  t.teardown(() => server.close())
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const answer = await fetch(`http://127.0.0.1:${port}/`, { headers: { 'x-forwarded-proto': 'https' } })
+  const cookie = answer.headers
+    .getSetCookie()
+    .join()
+    .replace(/=[\w-]{43};/, '=<id>;')
+  t.true(text.includes(`\n${cookie}\n`), cookie)
 })
 
 test('every warning of a store is in its README', t => {
