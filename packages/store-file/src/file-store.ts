@@ -1,12 +1,12 @@
-import { join, resolve } from 'node:path'
-import type { EnumerableStore, SessionRecord, SweepableStore } from 'koa-session-core'
-import { closable, OptionCheck, storeHints } from 'koa-session-core/store'
+import { resolve } from 'node:path'
+import type { EnumerableStore, SessionRecord, StoreCall, SweepableStore } from 'koa-session-core'
+import { closable, OptionCheck, storeHints, throwIfAborted, untilAborted } from 'koa-session-core/store'
 import { reportSkipped } from './disk.js'
 import { entriesIn, shardNames } from './layout.js'
 import { SessionCell } from './session-cell.js'
 import { sweepShard } from './sweep.js'
 import { isLive } from './tag.js'
-import { Turns, untilAborted } from './turns.js'
+import { Turns } from './turns.js'
 
 export interface FileStoreOptions {
   /**
@@ -24,19 +24,19 @@ export function fileStore(options: FileStoreOptions = {}): SweepableStore & Enum
   return closable({
     name: 'file',
 
-    async read(key, { signal } = {}) {
-      signal?.throwIfAborted()
-      return untilAborted(signal, read(new SessionCell(directory, key)))
+    async read(key, call) {
+      const cell = new SessionCell(directory, key)
+      return untilAborted(call, () => read(cell))
     },
 
-    async write(key, record, expected, { signal } = {}) {
+    async write(key, record, expected, call) {
       const cell = new SessionCell(directory, key)
-      return turns.take(key, signal, () => write(cell, record, expected, signal))
+      return turns.take(key, call, () => write(cell, record, expected, call))
     },
 
-    async touch(key, times, expected, { signal } = {}) {
+    async touch(key, times, expected, call) {
       const cell = new SessionCell(directory, key)
-      return turns.take(key, signal, async () => {
+      return turns.take(key, call, async () => {
         for (;;) {
           const { tag } = await cell.list()
           if (!tag || !isLive(tag) || tag.version !== expected) return false
@@ -45,9 +45,9 @@ export function fileStore(options: FileStoreOptions = {}): SweepableStore & Enum
       })
     },
 
-    async destroy(key, { signal } = {}) {
+    async destroy(key, call) {
       const cell = new SessionCell(directory, key)
-      return turns.take(key, signal, async () => {
+      return turns.take(key, call, async () => {
         for (;;) {
           const { tag } = await cell.list()
           if (!tag || (await cell.end(tag))) break
@@ -62,8 +62,8 @@ export function fileStore(options: FileStoreOptions = {}): SweepableStore & Enum
       // Start at a random shard, so that aborted sweeps do not always skip the same ones.
       const first = Math.floor(Math.random() * shardNames.length)
       for (const shard of [...shardNames.slice(first), ...shardNames.slice(0, first)]) {
-        call?.signal?.throwIfAborted()
-        swept += await sweepShard(directory, join(directory, shard), call)
+        throwIfAborted(call)
+        swept += await sweepShard(directory, `${directory}/${shard}`, call)
       }
       return swept
     },
@@ -71,10 +71,10 @@ export function fileStore(options: FileStoreOptions = {}): SweepableStore & Enum
     async *keys(call) {
       const subject = call?.subject
       for (const shard of shardNames) {
-        call?.signal?.throwIfAborted()
+        throwIfAborted(call)
         // A directory read while it changes may give a name twice.
         const seen = new Set<string>()
-        for await (const entries of entriesIn(join(directory, shard), call)) {
+        for await (const entries of entriesIn(`${directory}/${shard}`, call)) {
           const found = await Promise.all(
             entries.map(async ({ path, key, attempt, isDirectory }) => {
               if (key === undefined || attempt !== undefined || seen.has(key)) return undefined
@@ -107,10 +107,10 @@ async function write(
   cell: SessionCell,
   record: SessionRecord,
   expected: string | null,
-  signal: AbortSignal | undefined,
+  call: StoreCall | undefined,
 ): Promise<boolean> {
   for (;;) {
-    signal?.throwIfAborted()
+    throwIfAborted(call)
     const { tag, blocked } = await cell.list()
     const live = tag && isLive(tag) ? tag : undefined
     if (live?.version === record.version) {
@@ -139,7 +139,7 @@ async function write(
     }
     // An expired tag is taken over like any other.
     const current = tag ?? (await cell.open())
-    if (current && (await cell.replace(current, record, signal))) return true
+    if (current && (await cell.replace(current, record, call))) return true
   }
 }
 

@@ -1,6 +1,6 @@
-import { mkdir, open, readdir, rename, rm, rmdir, unlink } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
-import { hasCode, reportSkipped, succeeds } from './disk.js'
+import { rm } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { close, hasCode, mkdir, open, readdir, rename, reportSkipped, rmdir, succeeds, unlink } from './disk.js'
 import { parseTag, type Tag } from './tag.js'
 
 /*
@@ -38,10 +38,10 @@ export async function listFolder(folder: string, key: string): Promise<Listing> 
 
 /** Put a complete new folder with this tag in place. `false`: another folder exists. */
 export async function publishFolder(folder: string, tag: Tag): Promise<boolean> {
-  const temporary = join(dirname(folder), `new.${tag.attempt}`)
+  const temporary = `${dirname(folder)}/new.${tag.attempt}`
   try {
     await mkdir(temporary, { mode: 0o700 })
-    await (await open(join(temporary, tag.name), 'wx', 0o600)).close()
+    await close(await open(`${temporary}/${tag.name}`, 'wx', 0o600))
     await rename(temporary, folder)
     return true
   } catch (error) {
@@ -59,11 +59,11 @@ export async function publishFolder(folder: string, tag: Tag): Promise<boolean> 
 
 /** Replace the tag by another. `false`: the tag is gone. */
 export const moveTag = (folder: string, from: Tag, to: Tag): Promise<boolean> =>
-  succeeds(rename(join(folder, from.name), join(folder, to.name)), 'ENOENT')
+  succeeds(rename(`${folder}/${from.name}`, `${folder}/${to.name}`), 'ENOENT')
 
 /** Remove the tag. `false`: the tag is gone. */
 export const removeTag = (folder: string, tag: Tag): Promise<boolean> =>
-  succeeds(unlink(join(folder, tag.name)), 'ENOENT')
+  succeeds(unlink(`${folder}/${tag.name}`), 'ENOENT')
 
 /** Remove the folder. `false`: it is not empty. */
 export async function removeFolder(folder: string): Promise<boolean | 'no directory'> {

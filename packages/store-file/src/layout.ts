@@ -1,6 +1,6 @@
 import { opendir } from 'node:fs/promises'
-import { join } from 'node:path'
 import type { StoreCall } from 'koa-session-core'
+import { throwIfAborted } from 'koa-session-core/store'
 import { hasCode } from './disk.js'
 import type { Tag } from './tag.js'
 
@@ -27,16 +27,16 @@ const recordFileName = /^([0-9a-f]{64})\.([0-9a-f]{16})\.([0-9a-f]{16})$/
 
 export const shardNames: readonly string[] = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, '0'))
 
-export const shardOf = (directory: string, key: string): string => join(directory, key.slice(0, 2))
+export const shardOf = (directory: string, key: string): string => `${directory}/${key.slice(0, 2)}`
 
 /** The paths of the session under `key`. Rejects anything but a key, which could lead out of the directory. */
 export function folderOf(directory: string, key: string): string {
   if (!folderName.test(key)) throw new TypeError('the key of a session must be 64 lower-case hex characters')
-  return join(shardOf(directory, key), key)
+  return `${shardOf(directory, key)}/${key}`
 }
 
 export const recordFileOf = (directory: string, key: string, tag: Tag): string =>
-  join(shardOf(directory, key), `${key}.${tag.attempt}.${tag.previous}`)
+  `${shardOf(directory, key)}/${key}.${tag.attempt}.${tag.previous}`
 
 /** The entries of a shard, a few at a time, so that a million sessions neither fill memory nor block the event loop. */
 export async function* entriesIn(shard: string, call?: StoreCall): AsyncGenerator<Entry[]> {
@@ -46,7 +46,7 @@ export async function* entriesIn(shard: string, call?: StoreCall): AsyncGenerato
       const entry = entryOf(shard, found.name, found.isDirectory())
       if (entry) entries.push(entry)
       if (entries.length < entriesAtATime) continue
-      call?.signal?.throwIfAborted()
+      throwIfAborted(call)
       yield entries
       entries = []
     }
@@ -58,7 +58,7 @@ export async function* entriesIn(shard: string, call?: StoreCall): AsyncGenerato
 
 /** `undefined` for foreign names. */
 function entryOf(shard: string, name: string, isDirectory: boolean): Entry | undefined {
-  const path = join(shard, name)
+  const path = `${shard}/${name}`
   if (folderName.test(name)) return { path, isDirectory, key: name }
   if (newFolderName.test(name)) return { path, isDirectory }
   const [, key, attempt, previous] = recordFileName.exec(name) ?? []

@@ -1,7 +1,6 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { constants } from 'node:fs'
-import { open } from 'node:fs/promises'
-import { hasCode } from './disk.js'
+import { all, close, finish, fstat, hasCode, open, read } from './disk.js'
 
 /** The first line of a record file. It proves that the rest is whole and belongs here. */
 interface Header {
@@ -20,27 +19,26 @@ type Loaded =
 const readFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 const firstRead = 16 * 1024
 
-/** Write a record file that must not exist yet. When this resolves, its content is on the disk. */
-export async function saveRecordFile(path: string, key: string, version: string, data: string): Promise<void> {
-  const body = Buffer.from(data)
-  const header: Header = { format: 1, key, version, bytes: body.length, sha256: sha256(body) }
-  const content = Buffer.concat([Buffer.from(`${JSON.stringify(header)}\n`), body])
-  const handle = await open(path, 'wx', 0o600)
-  try {
-    for (let at = 0; at < content.length; ) {
-      at += (await handle.write(content, at, content.length - at, at)).bytesWritten
-    }
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
+/**
+ * Write a record file that must not exist yet. When this resolves, its content is on the disk. `afterCreation` runs beside
+ * the writing, as soon as the file has its entry in the directory.
+ */
+export async function saveRecordFile(
+  path: string,
+  { key, version, data }: { readonly key: string; readonly version: string; readonly data: string },
+  afterCreation: () => Promise<void>,
+): Promise<void> {
+  const header: Header = { format: 1, key, version, bytes: Buffer.byteLength(data), sha256: hash('sha256', data) }
+  const content = Buffer.from(`${JSON.stringify(header)}\n${data}`)
+  const descriptor = await open(path, 'wx', 0o600)
+  await all(finish(descriptor, content), afterCreation())
 }
 
 /** The data in a record file, or why there is none. Rejects only when the file system fails. */
 export async function loadRecordFile(path: string, key: string, version: string): Promise<Loaded> {
-  let handle: Awaited<ReturnType<typeof open>>
+  let descriptor: number
   try {
-    handle = await open(path, readFlags)
+    descriptor = await open(path, readFlags)
   } catch (error) {
     if (hasCode(error, 'ENOENT')) return { damage: 'missing' }
     if (hasCode(error, 'ELOOP', 'EMLINK')) return { damage: 'a symbolic link' }
@@ -48,21 +46,45 @@ export async function loadRecordFile(path: string, key: string, version: string)
     throw error
   }
   try {
-    const stat = await handle.stat()
-    if (!stat.isFile()) return { damage: 'not a regular file' }
-    const start = Buffer.alloc(Math.min(stat.size, firstRead))
-    await handle.read(start, 0, start.length, 0)
-    const line = start.indexOf('\n')
-    const header = parseHeader(start.toString('utf8', 0, Math.max(line, 0)))
-    if (header?.key !== key || header.version !== version) return { damage: stat.size === 0 ? 'empty' : 'foreign' }
-    // Compared first, so that a huge foreign file is never read into memory.
-    if (stat.size !== line + 1 + header.bytes) return { damage: 'torn' }
-    const content = stat.size > start.length ? await handle.readFile() : start
-    const body = content.subarray(line + 1)
-    return sha256(body) === header.sha256 ? { data: body.toString() } : { damage: 'torn' }
+    return await loadFrom(descriptor, key, version)
+  } catch (error) {
+    // A directory, or a FIFO, in which there are no positions.
+    if (hasCode(error, 'EISDIR', 'ESPIPE')) return { damage: 'not a regular file' }
+    throw error
   } finally {
-    await handle.close()
+    await close(descriptor)
   }
+}
+
+async function loadFrom(descriptor: number, key: string, version: string): Promise<Loaded> {
+  const first = Buffer.allocUnsafe(firstRead)
+  let { bytesRead: size } = await read(descriptor, first, 0, firstRead, 0)
+  let content: Buffer = first.subarray(0, size)
+  const start = content.indexOf('\n') + 1
+  const header = parseHeader(content.toString('utf8', 0, start))
+  const whole = start + (header?.bytes ?? 0)
+  // A small file is whole by now, and needs no look at its size.
+  if (size !== whole || size === firstRead) {
+    const stat = await fstat(descriptor)
+    if (!stat.isFile()) return { damage: 'not a regular file' }
+    size = stat.size
+  }
+  if (header?.key !== key || header.version !== version) return { damage: size === 0 ? 'empty' : 'foreign' }
+  // Compared before the rest is read, so that a huge foreign file never gets into memory.
+  if (size !== whole) return { damage: 'torn' }
+  if (size > content.length) content = await readRest(descriptor, content, size)
+  const body = content.subarray(start)
+  return hash('sha256', body) === header.sha256 ? { data: body.toString() } : { damage: 'torn' }
+}
+
+async function readRest(descriptor: number, start: Buffer, size: number): Promise<Buffer> {
+  const content = Buffer.concat([start], size)
+  for (let at = start.length; at < size; ) {
+    const { bytesRead } = await read(descriptor, content, at, size - at, at)
+    if (bytesRead === 0) break
+    at += bytesRead
+  }
+  return content
 }
 
 function parseHeader(text: string): Header | undefined {
@@ -73,5 +95,3 @@ function parseHeader(text: string): Header | undefined {
     return undefined
   }
 }
-
-const sha256 = (body: Buffer): string => createHash('sha256').update(body).digest('hex')

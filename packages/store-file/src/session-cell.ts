@@ -1,4 +1,5 @@
-import type { SessionRecord } from 'koa-session-core'
+import type { SessionRecord, StoreCall } from 'koa-session-core'
+import { throwIfAborted } from 'koa-session-core/store'
 import { discard, makeDirectory, reportSkipped, sync } from './disk.js'
 import { type Listing, listFolder, moveTag, publishFolder, removeFolder, removeTag } from './folder.js'
 import { folderOf, recordFileOf, shardOf } from './layout.js'
@@ -46,14 +47,14 @@ export class SessionCell {
     return undefined
   }
 
-  /** Replace the tag by the record's. Its data must already be on the disk. */
-  async replace(tag: Tag, record: SessionRecord, signal?: AbortSignal): Promise<boolean> {
+  /** Replace the tag by the record's. Its data are on the disk before it is. */
+  async replace(tag: Tag, record: SessionRecord, call?: StoreCall): Promise<boolean> {
     const next = makeTag(this.#key, { ...record, attempt: newAttempt(), previous: tag.attempt })
     const path = this.#recordFile(next)
     try {
-      await saveRecordFile(path, this.#key, record.version, record.data)
-      await sync(this.#shard)
-      signal?.throwIfAborted()
+      const { version, data } = record
+      await saveRecordFile(path, { key: this.#key, version, data }, () => sync(this.#shard))
+      throwIfAborted(call)
       if (!(await moveTag(this.#folder, tag, next))) {
         await discard(path)
         return false

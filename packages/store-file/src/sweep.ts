@@ -1,5 +1,6 @@
 import { rm } from 'node:fs/promises'
 import type { StoreCall } from 'koa-session-core'
+import { throwIfAborted } from 'koa-session-core/store'
 import { discard, reportSkipped } from './disk.js'
 import { type Entry, entriesIn } from './layout.js'
 import { SessionCell } from './session-cell.js'
@@ -28,7 +29,7 @@ export async function sweepShard(directory: string, shard: string, call?: StoreC
   for await (const entries of entriesIn(shard, call)) await Promise.all(entries.map(visit))
   for (const { path, key, attempt, previous } of recordFiles) {
     if (key === undefined || attempt === undefined || known.has(attempt)) continue
-    call?.signal?.throwIfAborted()
+    throwIfAborted(call)
     const { tag, blocked } = await new SessionCell(directory, key).list()
     // Its writer saw `previous` as the state before making the file, and can only replace that very state. With
     // another state in place, it never will: no state comes back. So a file may be young and still be litter.

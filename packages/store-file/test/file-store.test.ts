@@ -2,7 +2,7 @@ import { chmod, mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'ava'
-import type { SessionRecord } from 'koa-session-core'
+import type { SessionRecord, StoreCall } from 'koa-session-core'
 import { fileStore } from 'koa-session-store-file'
 
 const root = await mkdtemp(join(tmpdir(), 'koa-session-file-'))
@@ -133,4 +133,43 @@ test('calls on one key in one process take turns: of many creators the first win
   )
   t.is(answers.filter(Boolean).length, 1)
   t.true(answers[0], 'the first to come is the first to go')
+})
+
+test('no call makes an AbortSignal, and each rejects with the reason that onAbort gives', async t => {
+  const store = fileStore({ directory: join(root, 'cheap') })
+  const callThat = (onAbort: NonNullable<StoreCall['onAbort']>): StoreCall => ({
+    onAbort,
+    get signal(): never {
+      throw new Error('a signal was made')
+    },
+  })
+  const patient = callThat(() => () => {})
+  t.true(await store.write(key, record('a'), null, patient))
+  t.is((await store.read(key, patient))?.version, 'a')
+  t.true(await store.touch(key, { seenAt: 2, expiresAt: Date.now() + 600_000 }, 'a', patient))
+  for await (const listed of store.keys(patient)) t.is(listed, key)
+  t.is(await store.sweep(patient), 0)
+  await store.destroy(key, patient)
+
+  const reason = new Error('too late')
+  const aborted = callThat(listener => {
+    listener(reason)
+    return () => {}
+  })
+  t.is(await t.throwsAsync(store.write(key, record('b'), null, aborted)), reason)
+  t.is(await t.throwsAsync(store.read(key, aborted)), reason)
+  t.is(await t.throwsAsync(store.sweep(aborted)), reason)
+  t.is(await store.read(key), undefined)
+})
+
+test('records of every size come back whole, also those that end where a read of the disk does', async t => {
+  const store = fileStore({ directory: join(root, 'sizes') })
+  const sizes = [0, 1, 16_000, 100_000, ...Array.from({ length: 64 }, (_, n) => 16_384 - 220 + n)]
+  await Promise.all(
+    sizes.map(async (size, n) => {
+      const own = n.toString(16).padStart(64, '0')
+      await store.write(own, { ...record('a'), data: 'x'.repeat(size) }, null)
+      t.is((await store.read(own))?.data.length, size)
+    }),
+  )
 })
