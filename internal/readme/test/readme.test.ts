@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { dirname, extname, join, relative } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import test from 'ava'
+import test, { type ExecutionContext } from 'ava'
 import Koa from 'koa'
 import { session } from 'koa-session-core'
 import { conformanceCases } from 'koa-session-core/testkit'
@@ -85,15 +85,19 @@ for (const { title, run } of conformanceCases({ create: () => mapStore(), capabi
 /** The anchors of each document. */
 const anchors = new Map(all.map(({ name, text }) => [name, new Set(anchorsOf(text))]))
 
+const stores = ['file', 'mongo', 'mysql', 'postgres', 'redis']
+
+/** The names that the message about an unknown option lists. */
+function optionsOf(t: ExecutionContext, make: (options: object) => unknown, options: object): string[] {
+  const { message } = t.throws(() => make(options), { instanceOf: TypeError })
+  return /the options are (.*)$/m.exec(message)?.[1]?.split(', ') ?? []
+}
+
 test('every option, error and warning of the core has its anchor in the reference', t => {
   const known = anchors.get('packages/koa-session-core/README.md')
-  const options = (mistake: object) => {
-    const { message } = t.throws(() => session(mistake), { instanceOf: TypeError })
-    return /the options are (.*)$/.exec(message)?.[1]?.split(', ') ?? []
-  }
   const wanted = [
-    ...options({ unknownOne: 1 }).map(name => `option-${name}`),
-    ...options({ cookie: { unknownOne: 1 } }).map(name => name.replace('.', '-')),
+    ...optionsOf(t, session, { unknownOne: 1 }).map(name => `option-${name}`),
+    ...optionsOf(t, session, { cookie: { unknownOne: 1 } }).map(name => name.replace('.', '-')),
     ...codesIn('packages/koa-session-core', /'((?:ERR|KOA)_SESSION_\w+)'|^ {2}(ERR_SESSION_\w+):/gm),
   ]
   t.true(wanted.length > 40)
@@ -101,6 +105,17 @@ test('every option, error and warning of the core has its anchor in the referenc
     wanted.filter(name => !known?.has(name.toLowerCase())),
     [],
   )
+})
+
+test('every option of a store has its anchor in its README', async t => {
+  for (const store of stores) {
+    const { [`${store}Store`]: make } = await import(`koa-session-store-${store}`)
+    const names = optionsOf(t, make, { unknownOne: 1 })
+    t.true(names.length > 0)
+    for (const name of names) {
+      t.true(anchors.get(`packages/store-${store}/README.md`)?.has(`option-${name.toLowerCase()}`), `${store} ${name}`)
+    }
+  }
 })
 
 test('every default in docs/security.md is the one of the code', async t => {
@@ -133,7 +148,7 @@ test('every default in docs/security.md is the one of the code', async t => {
 })
 
 test('every warning of a store is in its README', t => {
-  for (const store of ['file', 'mongo', 'mysql', 'postgres', 'redis']) {
+  for (const store of stores) {
     const folder = `packages/store-${store}`
     const text = all.find(({ name }) => name === `${folder}/README.md`)?.text ?? ''
     t.deepEqual(

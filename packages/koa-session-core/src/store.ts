@@ -11,21 +11,21 @@ export interface SessionRecord {
   readonly seenAt: number
   /** Names this exact state. Chosen by the core, new for every write, at most 36 ASCII characters. */
   readonly version: string
-  /** SHA-256 of whose session it is, 64 lower-case hex characters. */
+  /** SHA-256 of the subject, 64 lower-case hex characters. */
   readonly subject?: string
 }
 
 /**
- * When the caller stops waiting. Already aborted: the call rejects with the reason and does nothing. Aborted later: whether
- * the call took effect is unknown. `sweep` and `keys` may take long: a look at either member before each step of theirs
- * begins the time of `storeTimeout` anew.
+ * Tells a call that its caller has stopped waiting. If it is aborted already, the call rejects with the reason and does nothing.
+ * If it is aborted later, the call may or may not take effect. `sweep` and `keys` may take long: reading either member before
+ * each of their steps restarts `storeTimeout`.
  */
 export interface StoreCall {
-  /** Made when it is first read, which costs more than a read from memory. */
+  /** An `AbortSignal`. It is made when it is first read, which costs more than a read from memory. */
   readonly signal?: AbortSignal
   /**
-   * The cheap way: `listener` is called once with the reason, at once if the call is aborted already. Returns a function that
-   * takes it off. The core always gives it, beside `signal`; other callers may give `signal` alone, or nothing.
+   * The cheap way: calls `listener` once with the reason, at once if the call is aborted already. Returns a function that removes
+   * the listener. The core always gives it, beside `signal`; other callers may give `signal` alone, or nothing.
    */
   onAbort?(listener: (reason: unknown) => void): () => void
 }
