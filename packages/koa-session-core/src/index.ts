@@ -1,4 +1,5 @@
 export type { Admin, SessionInfo } from './admin.js'
+export type { Adopted, AdoptOptions } from './adopt-options.js'
 export { type Codec, jsonCodec } from './codec.js'
 export { type CookieOptions, headerTransport, type Transport } from './cookie.js'
 export { isSessionError, SessionError, type SessionErrorCode } from './errors.js'

@@ -1,9 +1,11 @@
 import type Koa from 'koa'
 import type { Context, ExtendableContext } from 'koa'
 import { type Admin, admin } from './admin.js'
+import { adopt, type Successor } from './adopt.js'
 import { adviseOnMembers, assertNotDeleted } from './context-advice.js'
 import { adviseOnProxy } from './cookie-advice.js'
 import { Engine } from './engine.js'
+import { isSessionError } from './errors.js'
 import { type Flash, flashOf } from './flash.js'
 import { type Lookup, lookUp } from './lookup.js'
 import { Reporter } from './on-error.js'
@@ -65,9 +67,15 @@ export function session(options: SessionOptions = {}): Sessions {
     const reply = new Reply(ctx, transport, secure, presented !== undefined && !restriction)
     const reportHere = (error: unknown) => reporter.report(error, ctx)
     const request = new RequestSession(engine, resolved, reportHere, { reply, restriction })
+    let found: Lookup | undefined
     if (presented?.id !== undefined) {
-      const found = await lookUp(engine, transport, ctx.req, secure, presented, reportHere)
+      found = await lookUp(engine, transport, ctx.req, secure, presented, reportHere)
       if (found) load(request, reply, found)
+    }
+    // What comes late under an id that another login replaced must not replace that login.
+    const adopting = resolved.adopt
+    if (adopting && !restriction && !found?.state && !found?.error) {
+      await takeOver(request, () => adopt(engine, adopting, ctx, resolved, reportHere))
     }
     mount(ctx, request)
     try {
@@ -91,6 +99,17 @@ function load(request: RequestSession, reply: Reply, { id, key, state, error, se
   if (error) request.unread(key, error)
   else if (state?.kind === 'live') request.resume(id, state)
   else if (state) request.draft.lose(key, state)
+}
+
+/** Let the request work on the session that takes over what another library kept. */
+async function takeOver(request: RequestSession, find: () => Promise<Successor | undefined>): Promise<void> {
+  try {
+    const successor = await find()
+    if (successor) request.resume(successor.id, successor.state, 'adopted')
+  } catch (error) {
+    if (!isSessionError(error)) throw error
+    request.unread(request.draft.key, error)
+  }
 }
 
 function mount(ctx: Context & Partial<Mounted>, request: RequestSession): void {

@@ -1,5 +1,6 @@
 import { types } from 'node:util'
 import type { Context } from 'koa'
+import { type AdoptOptions, checkAdopt } from './adopt-options.js'
 import { isWhole, OptionCheck, show } from './check.js'
 import { type Codec, jsonCodec } from './codec.js'
 import { type CookieOptions, cookieTransport, type IdTransport, idTransport, type Transport } from './cookie.js'
@@ -64,6 +65,11 @@ export interface SessionOptions {
    */
   readonly transport?: Transport
   /**
+   * Takes over the sessions of another library until a date, so that a change to this one signs nobody out.
+   * @default none
+   */
+  readonly adopt?: AdoptOptions
+  /**
    * Converts data to text and back. Must be deterministic.
    * @default jsonCodec()
    */
@@ -114,6 +120,7 @@ export interface ResolvedOptions {
   /** SHA-256 of the subject. */
   readonly subjectOf: ((data: SessionData) => string | undefined) | undefined
   readonly maxSessionsPerSubject: number
+  readonly adopt: AdoptOptions | undefined
   readonly codec: GuardedCodec
   readonly keyOf: (id: string) => string
   readonly seal: Seal
@@ -135,6 +142,7 @@ const names = {
       'maxAge',
       'subject',
       'transport',
+      'adopt',
       'codec',
     ],
     ...[
@@ -197,6 +205,7 @@ export function resolveOptions(options: SessionOptions): ResolvedOptions {
       check.fault('maxSessionsPerSubject', 'needs a store that lists its sessions, by the method keys')
     }
   }
+  if (options.adopt !== undefined) checkAdopt(check, options.adopt)
   if (codec !== undefined) check.methods('codec', codec, ['stringify', 'parse'])
   if (transport !== undefined) {
     check.methods('transport', transport, ['read', 'write'])
@@ -224,6 +233,7 @@ export function resolveOptions(options: SessionOptions): ResolvedOptions {
     maxAge,
     subjectOf: subject && hashed(subject),
     maxSessionsPerSubject,
+    adopt: options.adopt && { ...options.adopt },
     codec: new GuardedCodec(codec ?? jsonCodec()),
     keyOf: carrier.keyOf,
     seal: encryptionKeys === undefined ? noSeal : encryption(encryptionKeys),

@@ -45,6 +45,8 @@ export class RequestSession implements Client, FlashHandle {
   #current: Draft | undefined
   /** The session that the client named, as it was read. */
   #loaded: Live | undefined
+  /** The id that the client gets for the credential of another library, as often as it asks. */
+  #adopted: string | undefined
   #opened = false
   #finished: boolean
   #keepAlive: KeepAlive | undefined
@@ -71,13 +73,18 @@ export class RequestSession implements Client, FlashHandle {
     return (this.#current ??= new Draft(this.#engine.options, undefined, null, this.#beganAt))
   }
 
-  /** Work on the stored session that the client named, and keep it alive if that is a request of its user. */
-  resume(id: string, known: Live): void {
+  /**
+   * Work on the stored session that the client named, and keep it alive if that is a request of its user. If it is `adopted`, the
+   * client named it by the credential of another library, and has to learn its id.
+   */
+  resume(id: string, known: Live, adopted?: 'adopted'): void {
     this.#current = new Draft(this.#engine.options, id, known)
-    this.#loaded = known
+    if (adopted) this.#adopted = id
+    else this.#loaded = known
     const reply = this.#reply
     if (!reply) return
-    reply.clientHas(deliveryOf(id, known))
+    if (adopted) reply.deliver(deliveryOf(id, known))
+    else reply.clientHas(deliveryOf(id, known))
     const { touchInterval } = this.#options
     const early = this.restriction === 'outside' ? undefined : reply
     this.#keepAlive = keepAlive(this.#engine, touchInterval, this.#current, known, early, this.report)
@@ -261,7 +268,7 @@ export class RequestSession implements Client, FlashHandle {
 
   /** Finish at once if there is nothing to do: the handler never opened the session, and its times are recent. */
   finishIdle(): boolean {
-    if (this.#opened || this.#keepAlive) return false
+    if (this.#opened || this.#keepAlive || this.#adopted !== undefined) return false
     const draft = this.#current
     this.#finished = !draft || !(draft.isMisdated || draft.standing.kind === 'unread')
     return this.#finished
@@ -313,6 +320,7 @@ export class RequestSession implements Client, FlashHandle {
 
   /** Whether the headers left while the new id of `draft` was being stored. */
   #isLost(draft: Draft): boolean {
+    if (draft.id === this.#adopted) return false
     return draft.known !== null && !draft.isGone && this.#reply?.tells(draft.id) === false && !this.deliverable
   }
 
