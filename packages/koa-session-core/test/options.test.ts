@@ -221,7 +221,7 @@ test('headerTransport refuses a wrong or unknown option with a TypeError naming 
 })
 
 test('without options every default is in place', t => {
-  const { codec, keyOf, onError, seal, store, subjectOf, transport, ...plain } = resolveOptions({})
+  const { adopt, codec, keyOf, onError, seal, store, subjectOf, transport, ...plain } = resolveOptions({})
   t.deepEqual(plain, {
     isDefaultStore: true,
     idleTimeout: 3_600_000,
@@ -240,6 +240,7 @@ test('without options every default is in place', t => {
   t.is(codec.encode({ a: 1 }), '{"a":1}')
   t.is(seal.seal('text', ''), 'text')
   t.is(subjectOf, undefined)
+  t.is(adopt, undefined)
   t.is(onError, undefined)
   const explicit = Object.fromEntries([...Object.keys(plain), 'store', 'cookie'].map(name => [name, undefined]))
   delete explicit.isDefaultStore
@@ -339,7 +340,18 @@ const junk = fc.oneof(
 )
 
 const options = [
-  ...['store', 'cookie', 'idleTimeout', 'absoluteTimeout', 'touchInterval', 'maxAge', 'subject', 'transport', 'codec'],
+  ...[
+    'store',
+    'cookie',
+    'idleTimeout',
+    'absoluteTimeout',
+    'touchInterval',
+    'maxAge',
+    'subject',
+    'transport',
+    'adopt',
+    'codec',
+  ],
   ...['encryptionKeys', 'storeTimeout', 'storeFailure', 'maxBytes', 'sweepInterval', 'onError', 'unknown'],
   'maxSessionsPerSubject',
 ]

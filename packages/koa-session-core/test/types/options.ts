@@ -28,6 +28,13 @@ const full: Required<SessionOptions> = {
   maxAge: 'session',
   subject: data => JSON.stringify(data) || undefined,
   transport: headerTransport({ name: 'X-Session' }),
+  adopt: {
+    from: async ctx => {
+      const credential = ctx.cookies.get('old', { signed: true })
+      return credential ? { credential, data: { userId: 1 }, maxAge: 'session' } : undefined
+    },
+    until: new Date(),
+  },
   codec: jsonCodec(),
   encryptionKeys: ['a passphrase of 32 or more characters', new Uint8Array(32)],
   storeTimeout: 1,
