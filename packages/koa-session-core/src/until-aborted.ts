@@ -37,7 +37,8 @@ export function untilAborted<T>(call: StoreCall | AbortSignal | undefined, begin
 
 const nothing = () => {}
 
-function onAbort(call: StoreCall | AbortSignal | undefined, listener: (reason: unknown) => void): () => void {
+/** Calls `listener` once when the call is aborted, at once if it is aborted already. Returns a function that takes it off. */
+export function onAbort(call: StoreCall | AbortSignal | undefined, listener: (reason: unknown) => void): () => void {
   if (!call) return nothing
   if ('onAbort' in call && call.onAbort) return call.onAbort(listener)
   const signal = 'aborted' in call ? call : call.signal

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { StoreCall } from 'koa-session-core'
 import type { MysqlConnection, MysqlConnections, MysqlValue } from './pool.js'
 
 /** Retries of a statement that the server rolled back because of another transaction. */
@@ -18,8 +19,8 @@ export class Executor {
   }
 
   /** The rows of one of our SELECTs, which tell the connection's `autocommit`. */
-  rows(signal: AbortSignal | undefined, sql: string, values: MysqlValue[]): Promise<unknown[]> {
-    return this.#connections.use(signal, async connection => {
+  rows(call: StoreCall | undefined, sql: string, values: MysqlValue[]): Promise<unknown[]> {
+    return this.#connections.use(call, async connection => {
       let rows = (await this.#run(connection, sql, values)) as StatusRow[]
       if (rows[0] && Number(rows[0].autocommit) === 0) {
         // The connection may have been in an old snapshot before the pool gave it out.
@@ -32,8 +33,8 @@ export class Executor {
   }
 
   /** The number of rows that a statement matched, even if they did not change. 0 if the key is taken. */
-  change(signal: AbortSignal | undefined, sql: string, values: MysqlValue[]): Promise<number> {
-    return this.#connections.use(signal, async connection => {
+  change(call: StoreCall | undefined, sql: string, values: MysqlValue[]): Promise<number> {
+    return this.#connections.use(call, async connection => {
       const { affectedRows, serverStatus } = (await this.#run(connection, sql, values)) as Changed
       if (!isCommitted(serverStatus)) await execute(connection, 'COMMIT', [])
       return affectedRows

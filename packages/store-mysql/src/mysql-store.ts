@@ -1,5 +1,5 @@
 import type { EnumerableStore, SweepableStore } from 'koa-session-core'
-import { closable } from 'koa-session-core/store'
+import { closable, throwIfAborted } from 'koa-session-core/store'
 import { Executor } from './executor.js'
 import { checkedOptions, type MysqlStoreOptions } from './options.js'
 import { MysqlConnections } from './pool.js'
@@ -29,15 +29,15 @@ export function mysqlStore(options: MysqlStoreOptions): SweepableStore & Enumera
   return closable({
     name: 'mysql',
 
-    async read(key, { signal } = {}) {
-      const [row] = (await executor.rows(signal, sql.read, [key, Date.now()])) as Row[]
+    async read(key, call) {
+      const [row] = (await executor.rows(call, sql.read, [key, Date.now()])) as Row[]
       if (!row) return undefined
       const { data, expires_at, seen_at, version, subject } = row
       const record = { data: data.toString(), expiresAt: Number(expires_at), seenAt: Number(seen_at), version }
       return subject === null ? record : { ...record, subject }
     },
 
-    async write(key, { data, expiresAt, seenAt, version, subject }, expected, { signal } = {}) {
+    async write(key, { data, expiresAt, seenAt, version, subject }, expected, call) {
       const row = [encoded(data), expiresAt, seenAt, version, subject ?? null, key]
       for (;;) {
         const now = Date.now()
@@ -46,13 +46,13 @@ export function mysqlStore(options: MysqlStoreOptions): SweepableStore & Enumera
         const changed =
           expected === null
             ? !isEnd &&
-              ((await executor.change(signal, sql.insert, row)) ||
-                (await executor.change(signal, sql.replaceExpired, [...row, now])))
+              ((await executor.change(call, sql.insert, row)) ||
+                (await executor.change(call, sql.replaceExpired, [...row, now])))
             : isEnd
-              ? await executor.change(signal, sql.end, [key, now, expected])
-              : await executor.change(signal, sql.replace, [...row, now, expected])
+              ? await executor.change(call, sql.end, [key, now, expected])
+              : await executor.change(call, sql.replace, [...row, now, expected])
         if (changed === 1) return true
-        const [stored] = (await executor.rows(signal, sql.version, [key, now])) as Row[]
+        const [stored] = (await executor.rows(call, sql.version, [key, now])) as Row[]
         if (stored?.version === version) return true
         if (stored || expected !== null) return false
         if (isEnd) return true
@@ -60,33 +60,34 @@ export function mysqlStore(options: MysqlStoreOptions): SweepableStore & Enumera
       }
     },
 
-    async touch(key, { seenAt, expiresAt }, expected, { signal } = {}) {
-      return (await executor.change(signal, sql.touch, [expiresAt, seenAt, key, Date.now(), expected])) === 1
+    async touch(key, { seenAt, expiresAt }, expected, call) {
+      return (await executor.change(call, sql.touch, [expiresAt, seenAt, key, Date.now(), expected])) === 1
     },
 
-    async destroy(key, { signal } = {}) {
-      await executor.change(signal, sql.destroy, [key])
+    async destroy(key, call) {
+      await executor.change(call, sql.destroy, [key])
     },
 
     async sweep(call) {
       const latest = Date.now() - sweepDelay
       for (let swept = 0; ; ) {
-        const deleted = await executor.change(call?.signal, sql.sweep, [latest])
+        const deleted = await executor.change(call, sql.sweep, [latest])
         swept += deleted
         if (deleted < sweepBatch) return swept
       }
     },
 
-    async *keys({ signal, subject } = {}) {
+    async *keys(call) {
+      const subject = call?.subject
       for (let last = ''; ; ) {
         const place = [last, Date.now()]
         const rows =
           subject === undefined
-            ? await executor.rows(signal, sql.keys, place)
-            : await executor.rows(signal, sql.keysOfSubject, [...place, subject])
+            ? await executor.rows(call, sql.keys, place)
+            : await executor.rows(call, sql.keysOfSubject, [...place, subject])
         for (const { key } of rows as Row[]) {
           yield key
-          signal?.throwIfAborted()
+          throwIfAborted(call)
           last = key
         }
         if (rows.length < keysBatch) return

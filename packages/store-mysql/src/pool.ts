@@ -1,4 +1,5 @@
 import { setTimeout } from 'node:timers'
+import type { StoreCall } from 'koa-session-core'
 import { answerWithin, elapsed, IdleConnections } from 'koa-session-core/store'
 import { createPool, type Pool } from 'mysql2'
 
@@ -60,8 +61,8 @@ export class MysqlConnections {
   }
 
   /** Runs `work`, and runs it again on another connection if the first one turns out to be dead. */
-  use<T>(signal: AbortSignal | undefined, work: (connection: MysqlConnection) => Promise<T>): Promise<T> {
-    return this.#connections.use(signal, work)
+  use<T>(call: StoreCall | undefined, work: (connection: MysqlConnection) => Promise<T>): Promise<T> {
+    return this.#connections.use(call, work)
   }
 
   /** Ends the pool if it was opened here. No call may be under way. */

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { StoreCall } from 'koa-session-core'
 import type { Clients, PostgresClient, QueryResult } from './pool.js'
 import type { Statement } from './statements.js'
 
@@ -22,8 +23,8 @@ export class Executor {
     this.#creation = creation
   }
 
-  run(signal: AbortSignal | undefined, statement: Statement, values: unknown[]): Promise<QueryResult> {
-    return this.#clients.use(signal, client => this.#run(client, statement, values))
+  run(call: StoreCall | undefined, statement: Statement, values: unknown[]): Promise<QueryResult> {
+    return this.#clients.use(call, client => this.#run(client, statement, values))
   }
 
   async #run(client: PostgresClient, { name, text }: Statement, values: unknown[]): Promise<QueryResult> {

@@ -1,3 +1,4 @@
+import type { StoreCall } from 'koa-session-core'
 import { IdleConnections } from 'koa-session-core/store'
 import pg from 'pg'
 
@@ -49,8 +50,8 @@ export class Clients {
   }
 
   /** Runs `work`, and runs it again on another client if the first one turns out to be dead. */
-  use<T>(signal: AbortSignal | undefined, work: (client: PostgresClient) => Promise<T>): Promise<T> {
-    return this.#clients.use(signal, work)
+  use<T>(call: StoreCall | undefined, work: (client: PostgresClient) => Promise<T>): Promise<T> {
+    return this.#clients.use(call, work)
   }
 
   /** Ends the pool if it was opened here. No call may be under way: an ending pool drops the calls that wait for a client. */

@@ -1,5 +1,5 @@
-import type { EnumerableStore, SweepableStore } from 'koa-session-core'
-import { closable } from 'koa-session-core/store'
+import type { EnumerableStore, StoreCall, SweepableStore } from 'koa-session-core'
+import { closable, throwIfAborted } from 'koa-session-core/store'
 import { Executor } from './executor.js'
 import { checkedOptions, type PostgresStoreOptions } from './options.js'
 import { Clients } from './pool.js'
@@ -26,12 +26,12 @@ export function postgresStore(options: PostgresStoreOptions): SweepableStore & E
   const executor = new Executor(clients, creation)
 
   /** Destroys the session of version `expected`. If that is `null`, there is nothing to destroy. */
-  async function end(key: string, version: string, expected: string | null, now: number, signal?: AbortSignal) {
+  async function end(key: string, version: string, expected: string | null, now: number, call?: StoreCall) {
     if (expected !== null) {
-      const { rowCount } = await executor.run(signal, sql.end, [key, now, expected])
+      const { rowCount } = await executor.run(call, sql.end, [key, now, expected])
       if (rowCount === 1) return true
     }
-    const { rows } = await executor.run(signal, sql.version, [key, now])
+    const { rows } = await executor.run(call, sql.version, [key, now])
     const [stored] = rows as Row[]
     return stored ? stored.version === version : expected === null
   }
@@ -39,8 +39,8 @@ export function postgresStore(options: PostgresStoreOptions): SweepableStore & E
   return closable({
     name: 'postgres',
 
-    async read(key, { signal } = {}) {
-      const { rows } = await executor.run(signal, sql.read, [key, Date.now()])
+    async read(key, call) {
+      const { rows } = await executor.run(call, sql.read, [key, Date.now()])
       const [row] = rows as Row[]
       if (!row) return undefined
       const { data, expires_at, seen_at, version, subject } = row
@@ -48,45 +48,46 @@ export function postgresStore(options: PostgresStoreOptions): SweepableStore & E
       return subject === null ? record : { ...record, subject }
     },
 
-    async write(key, { data, expiresAt, seenAt, version, subject }, expected, { signal } = {}) {
+    async write(key, { data, expiresAt, seenAt, version, subject }, expected, call) {
       const now = Date.now()
-      if (expiresAt <= now) return end(key, version, expected, now, signal)
+      if (expiresAt <= now) return end(key, version, expected, now, call)
       const values = [key, data, expiresAt, seenAt, version, subject ?? null, now]
       const { rowCount } =
         expected === null
-          ? await executor.run(signal, sql.create, values)
-          : await executor.run(signal, sql.replace, [...values, expected])
+          ? await executor.run(call, sql.create, values)
+          : await executor.run(call, sql.replace, [...values, expected])
       return rowCount === 1
     },
 
-    async touch(key, { seenAt, expiresAt }, expected, { signal } = {}) {
-      const { rowCount } = await executor.run(signal, sql.touch, [key, expiresAt, seenAt, Date.now(), expected])
+    async touch(key, { seenAt, expiresAt }, expected, call) {
+      const { rowCount } = await executor.run(call, sql.touch, [key, expiresAt, seenAt, Date.now(), expected])
       return rowCount === 1
     },
 
-    async destroy(key, { signal } = {}) {
-      await executor.run(signal, sql.destroy, [key])
+    async destroy(key, call) {
+      await executor.run(call, sql.destroy, [key])
     },
 
     async sweep(call) {
       const latest = Date.now() - sweepDelay
       for (let swept = 0; ; ) {
-        const { rowCount } = await executor.run(call?.signal, sql.sweep, [latest])
+        const { rowCount } = await executor.run(call, sql.sweep, [latest])
         swept += rowCount ?? 0
         if ((rowCount ?? 0) < batch) return swept
       }
     },
 
-    async *keys({ signal, subject } = {}) {
+    async *keys(call) {
+      const subject = call?.subject
       for (let last = ''; ; ) {
         const place = [last, Date.now()]
         const { rows } =
           subject === undefined
-            ? await executor.run(signal, sql.keys, place)
-            : await executor.run(signal, sql.keysOfSubject, [...place, subject])
+            ? await executor.run(call, sql.keys, place)
+            : await executor.run(call, sql.keysOfSubject, [...place, subject])
         for (const { key } of rows as Row[]) {
           yield key
-          signal?.throwIfAborted()
+          throwIfAborted(call)
           last = key
         }
         if (rows.length < batch) return
