@@ -10,7 +10,7 @@ import { headlines } from './headlines.js'
 import { lateAnswerCases } from './late-answers.js'
 import { revocationCases } from './revocation.js'
 import { rotationCases } from './rotation.js'
-import { type BehaviourCase, type BehaviourOptions, Stage, type StageCase } from './stage.js'
+import { type BehaviourCase, type BehaviourOptions, onTwo, Stage, type StageCase } from './stage.js'
 import { touchCases } from './touches.js'
 
 export { type Answer, type Asking, Browser, exchange } from './browser.js'
@@ -44,6 +44,15 @@ const cases = [
  */
 export function behaviourCases(options: BehaviourOptions): BehaviourCase[] {
   return staged(cases, options)
+}
+
+/**
+ * Those of them that ask most of the store: a case that runs on one app and on two runs on two only, where the store alone
+ * decides; all of them where `FULL` is set.
+ */
+export function sharedCases(options: BehaviourOptions): BehaviourCase[] {
+  const titles = new Set(cases.map(({ title }) => title))
+  return staged(isFull ? cases : cases.filter(({ title }) => !titles.has(onTwo(title))), options)
 }
 
 /** Those of them that show the promises which only a store can keep; all of them where `FULL` is set. */

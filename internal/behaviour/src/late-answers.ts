@@ -1,5 +1,4 @@
 import { deepEqual, equal } from 'node:assert/strict'
-import { setTimeout } from 'node:timers/promises'
 import type { Answer, Browser } from './browser.js'
 import type { Handler, Site } from './site.js'
 import { onOneAndTwo, type Stage, type StageCase } from './stage.js'
@@ -87,8 +86,8 @@ const logouts: Record<string, (browser: Browser, site: Site) => Promise<unknown>
   'regenerate()': (browser, site) => browser.visit(({ session }) => session.regenerate(), { site }),
 }
 
-/** Long enough for a touch to be due, and for the term of a cookie to be another one. */
-const aWhile = () => setTimeout(1_100)
+/** Long enough for a touch to be due, and for the term of a cookie to be another one, in milliseconds. */
+const aWhile = 1_100
 
 const persistent = { maxAge: 43_200_000, touchInterval: 0 }
 
@@ -123,7 +122,7 @@ export const lateAnswerCases: StageCase[] = [
       `login sticks against a slow request of a persistent session that ${what}`,
       async (stage, one, other) => {
         const begins = await Promise.all(Object.keys(logins).map(() => begun(stage, one)))
-        await aWhile()
+        stage.forward(aWhile)
         for (const [n, [how, login]] of Object.entries(logins).entries()) {
           const browser = begins[n] as Browser
           const finish = await browser.begin(handler, { anyStatus: true })
@@ -144,7 +143,7 @@ export const lateAnswerCases: StageCase[] = [
       `a logout is not followed by a cookie from a slow request of a persistent session that ${what}`,
       async (stage, one, other) => {
         const begins = await Promise.all(Object.keys(logouts).map(() => begun(stage, one)))
-        await aWhile()
+        stage.forward(aWhile)
         for (const [n, [how, logout]] of Object.entries(logouts).entries()) {
           const browser = begins[n] as Browser
           const finish = await browser.begin(handler, { anyStatus: true })
@@ -164,7 +163,7 @@ export const lateAnswerCases: StageCase[] = [
       const site = await stage.site(persistent)
       const handlers = Object.values(slow)
       const browsers = await Promise.all(handlers.map(() => begun(stage, site)))
-      await aWhile()
+      stage.forward(aWhile)
       for (const [n, handler] of handlers.entries()) {
         const finish = await (browsers[n] as Browser).begin(handler, { anyStatus: true })
         const { cookies } = await finish()

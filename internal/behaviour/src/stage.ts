@@ -26,6 +26,9 @@ export class Stage {
   readonly #options: BehaviourOptions
   readonly #world = `w${randomBytes(8).toString('hex').slice(1)}`
   #stores: Promise<Store>[] = []
+  /** Keys under which `remains` found no mark. */
+  readonly #clean = new Set<string>()
+  #clock: typeof Date.now | undefined
 
   private constructor(options: BehaviourOptions) {
     this.#options = options
@@ -36,8 +39,10 @@ export class Stage {
     const stage = new Stage(options)
     try {
       await use(stage)
+      await stage.#verifyClean()
       for (const site of stage.sites) deepEqual([site.reported, site.thrown], [[], []], 'no other errors')
     } finally {
+      if (stage.#clock) Date.now = stage.#clock
       await Promise.all(stage.sites.map(site => site.close()))
       await Promise.all(stage.#stores.map(async store => (await store).close()))
     }
@@ -77,19 +82,45 @@ export class Stage {
     return browser
   }
 
+  /** Puts the clock of the process ahead until the case ends, in place of waiting. */
+  forward(milliseconds: number): void {
+    const now = Date.now
+    this.#clock ??= now
+    Date.now = () => now() + milliseconds
+  }
+
   /** The stored records under the keys that this case has used. */
-  async records(): Promise<{ key: string; record: SessionRecord }[]> {
-    const keys = new Set(this.sites.flatMap(site => site.store.calls.map(call => call.key)))
-    // One for the whole case: each has connections of its own.
-    this.#observer ??= this.store()
-    const store = await this.#observer
-    const found = await Promise.all([...keys].map(async key => ({ key, record: await store.read(key) })))
-    return found.filter((one): one is { key: string; record: SessionRecord } => one.record !== undefined)
+  records(): Promise<{ key: string; record: SessionRecord }[]> {
+    return this.#recordsUnder(this.#keys())
   }
 
   /** The keys of everything stored that holds the mark. */
   async remains(): Promise<string[]> {
-    return (await this.records()).filter(({ record }) => record.data.includes(this.mark)).map(({ key }) => key)
+    // A case that asks many times would look up thousands of keys each time. The others are looked up once more at its end.
+    const keys = this.#keys().filter(key => !this.#clean.has(key))
+    const found = this.#marked(await this.#recordsUnder(keys))
+    for (const key of keys) if (!found.includes(key)) this.#clean.add(key)
+    return found
+  }
+
+  async #verifyClean(): Promise<void> {
+    deepEqual(this.#marked(await this.#recordsUnder([...this.#clean])), [], 'nothing has come back')
+  }
+
+  #keys(): string[] {
+    return [...new Set(this.sites.flatMap(site => site.store.calls.map(call => call.key)))]
+  }
+
+  async #recordsUnder(keys: readonly string[]): Promise<{ key: string; record: SessionRecord }[]> {
+    // One for the whole case: each has connections of its own.
+    this.#observer ??= this.store()
+    const store = await this.#observer
+    const found = await Promise.all(keys.map(async key => ({ key, record: await store.read(key) })))
+    return found.filter((one): one is { key: string; record: SessionRecord } => one.record !== undefined)
+  }
+
+  #marked(records: readonly { key: string; record: SessionRecord }[]): string[] {
+    return records.filter(({ record }) => record.data.includes(this.mark)).map(({ key }) => key)
   }
 }
 
@@ -98,6 +129,9 @@ export interface StageCase {
   readonly title: string
   run(stage: Stage): Promise<void>
 }
+
+/** The title of a case on two apps. */
+export const onTwo = (title: string): string => `${title}, on two apps`
 
 /** A case whose requests meet in one app, and once more on two: there the store alone decides. */
 export function onOneAndTwo(
@@ -114,7 +148,7 @@ export function onOneAndTwo(
       },
     },
     {
-      title: `${title}, on two apps`,
+      title: onTwo(title),
       run: async stage => run(stage, await stage.site(options), await stage.site(options)),
     },
   ]

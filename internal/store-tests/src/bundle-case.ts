@@ -49,12 +49,14 @@ export function bundleCase({ module, url, capabilities }: BundleOptions): StoreC
   }
 }
 
+const repeated = fileURLToPath(new URL('./repeated-cases.js', import.meta.url))
+
 const program = (module: string, capabilities: readonly Capability[]) => `
-  import { conformanceCases } from 'koa-session-core/testkit'
+  import { repeatedCases } from ${JSON.stringify(repeated)}
   import { open } from ${JSON.stringify(module)}
 
   const create = world => open(process.env.URL, world)
-  const cases = conformanceCases({ create, capabilities: ${JSON.stringify(capabilities)} })
+  const cases = repeatedCases({ create, capabilities: ${JSON.stringify(capabilities)} })
 
   async function work() {
     for (let next = cases.shift(); next; next = cases.shift()) await next.run()

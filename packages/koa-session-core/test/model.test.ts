@@ -4,14 +4,15 @@ import { type CreateStore, plans, predict, runPlan, samplePlans, sharedMemory } 
 import test from 'ava'
 import fc from 'fast-check'
 import { type EnumerableStore, memoryStore, type SessionRecord, type Store } from 'koa-session-core'
+import { runs } from './support/runs.js'
 
 test.serial('every overlapping request sees what a simple serial model predicts', async t => {
   const property = fc.asyncProperty(plans, async plan => deepEqual(await runPlan(plan, sharedMemory()), predict(plan)))
-  await t.notThrowsAsync(fc.assert(property, { numRuns: 250, includeErrorInReport: true }))
+  await t.notThrowsAsync(fc.assert(property, { numRuns: runs(250), includeErrorInReport: true }))
 })
 
 test.serial('replies that are lost change nothing that is seen', async t => {
-  for (const plan of samplePlans(11, 120)) {
+  for (const plan of samplePlans(11, runs(120))) {
     const backend = memoryStore()
     let writes = 0
     const write: typeof backend.write = async (...call) => {
