@@ -1,73 +1,105 @@
+import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { cp, mkdtemp, readFile, rm, symlink } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { openStore } from '@koa-session/example-support'
-import { type OpenableStore, openableStores } from '@koa-session/example-support/testing'
-import test from 'ava'
-import request from 'supertest'
-import { createApp } from '../dist/app.js'
+import { join, resolve } from 'node:path'
+import { createInterface } from 'node:readline'
+import test, { type ExecutionContext } from 'ava'
 
-// First of all: AVA takes no tests after a pause that follows a declaration.
-const stores = await openableStores()
-const directory = await mkdtemp(join(tmpdir(), 'koa-session-quickstart-'))
-test.after.always(() => rm(directory, { recursive: true, force: true }))
+const root = resolve(import.meta.dirname, '../../..')
+// The folder has to work elsewhere: in a copy nothing of this repository is near but the installed packages.
+const folder = await mkdtemp(join(tmpdir(), 'koa-session-quickstart-'))
+for (const name of ['javascript', 'typescript', 'package.json', 'tsconfig.json']) {
+  await cp(join(root, 'examples/quickstart', name), join(folder, name), { recursive: true })
+}
+await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
+test.after.always(() => rm(folder, { recursive: true, force: true }))
 
-const app = async ({ environment }: OpenableStore) => {
-  const store = await openStore({ ...environment, SESSION_DIRECTORY: directory })
-  return createApp(store)
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
 }
 
-for (const store of stores) {
-  const { name } = store
-
-  test.serial(`${name}: a user_id stays until it is cleared, and no other visitor sees it`, async t => {
-    const { app: koa, sessions } = await app(store)
-    const [ada, bob] = [request.agent(koa.callback()), request.agent(koa.callback())]
-    await ada.get('/set?user_id=42').expect(200, 'user_id is 42\n')
-    t.deepEqual((await ada.get('/get')).body, { user_id: '42' })
-    t.deepEqual((await bob.get('/get')).body, { user_id: null })
-    await ada.get('/clear').expect(200)
-    t.deepEqual((await ada.get('/get')).body, { user_id: null })
-    await sessions.close()
+/** Starts the app. The functions send requests of one browser. */
+async function start(t: ExecutionContext, args: readonly string[]) {
+  const env = { ...process.env, PORT: String(await freePort()) }
+  const child = spawn(process.execPath, args, { cwd: folder, env, stdio: ['ignore', 'pipe', 'inherit'] })
+  const exit = once(child, 'exit')
+  t.teardown(async () => {
+    child.kill('SIGKILL')
+    await exit
   })
+  const [url] = (await once(createInterface(child.stdout), 'line')) as [string]
+  const browser = () => {
+    let cookie = ''
+    return async (method: string, path: string) => {
+      const response = await fetch(new URL(path, url), { method, headers: { ...(cookie && { cookie }) } })
+      cookie = response.headers.getSetCookie()[0]?.split(';')[0] ?? cookie
+      return response
+    }
+  }
+  return { child, exit, browser }
+}
 
-  test.serial(`${name}: simple messages are delivered once, in order, even after clear()`, async t => {
-    const { app: koa, sessions } = await app(store)
-    const client = request.agent(koa.callback())
-    await client.get('/set-simple').expect(200)
-    await client.get('/clear').expect(200)
-    t.deepEqual((await client.get('/get-simple')).body, [
-      'A plain string',
-      { type: 'success', message: 'A message with a type' },
-    ])
-    t.deepEqual((await client.get('/get-simple')).body, [])
-    await sessions.close()
-  })
+const variants = {
+  JavaScript: ['javascript/app.js'],
+  TypeScript: ['--import=tsx', 'typescript/app.ts'],
+}
 
-  test.serial(`${name}: complex messages are delivered unchanged, to one of many parallel requests`, async t => {
-    const { app: koa, sessions } = await app(store)
-    const server = koa.listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    const client = request.agent(server)
-    await client.get('/set-complex').expect(200)
-    const answers = await Promise.all(Array.from({ length: 10 }, async () => (await client.get('/get-complex')).body))
-    const delivered = answers.filter(messages => messages.length > 0)
-    t.is(delivered.length, 1)
-    const [object, array, order] = delivered[0]
+for (const [name, args] of Object.entries(variants)) {
+  test.serial(`${name}: every route does what its comment says`, async t => {
+    const { child, exit, browser } = await start(t, args)
+    const [ada, bob] = [browser(), browser()]
+    const json = async (response: Promise<Response>) => (await response).json()
+    const page = await ada('GET', '/')
+    t.regex(await page.text(), /POST \/set/)
+    t.deepEqual(page.headers.getSetCookie(), [], 'a visitor who writes nothing gets no session')
+
+    t.is(await (await ada('POST', '/set?user_id=42')).text(), 'user_id is 42\n')
+    t.deepEqual(await json(ada('GET', '/get')), { user_id: '42' })
+    t.deepEqual(await json(bob('GET', '/get')), { user_id: null })
+
+    await Promise.all(Array.from({ length: 10 }, () => ada('POST', '/count')))
+    t.deepEqual(await json(ada('POST', '/count')), { count: 11 })
+
+    await ada('POST', '/set-simple')
+    await ada('POST', '/clear')
+    t.deepEqual(await json(ada('GET', '/get')), { user_id: null })
+    const simple = ['A plain string', { type: 'success', message: 'A message with a type' }]
+    t.deepEqual(await json(ada('GET', '/messages')), simple)
+
+    await ada('POST', '/set-complex')
+    const answers = await Promise.all(Array.from({ length: 10 }, () => json(ada('GET', '/messages'))))
+    const taken = (answers as object[][]).filter(messages => messages.length > 0)
+    t.is(taken.length, 1, 'one of the parallel requests gets the messages')
+    const [object, order] = taken[0] as [object, { type: string; message: { id: number; at: string } }]
     t.deepEqual(object, { title: 'An object', tags: ['with', 'an', 'array'] })
-    t.deepEqual(array, ['an array', { of: 'values' }])
-    t.is(order.type, 'order')
-    t.is(order.message.id, 7)
+    t.like(order, { type: 'order', message: { id: 7 } })
     t.is(new Date(order.message.at).toISOString(), order.message.at)
-    server.close()
-    await sessions.close()
+
+    await ada('POST', '/set?user_id=42')
+    t.regex((await ada('POST', '/end')).headers.getSetCookie().join(), /Max-Age=0/)
+
+    child.kill('SIGTERM')
+    t.deepEqual(await exit, [0, null], 'the process ends by itself')
   })
 }
 
-test('the quickstart lists its routes, and creates no session for a visitor who writes nothing', async t => {
-  const { app: koa } = createApp()
-  const response = await request(koa.callback()).get('/').expect(200)
-  t.regex(response.text, /\/set\?user_id=/)
-  t.is(response.headers['set-cookie'], undefined)
+test('the TypeScript variant compiles with its own settings', t => {
+  t.notThrows(() => execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc')], { cwd: folder }))
+})
+
+test('both variants are the same but for types', async t => {
+  const [js, ts] = await Promise.all([
+    readFile(join(folder, 'javascript/app.js'), 'utf8'),
+    readFile(join(folder, 'typescript/app.ts'), 'utf8'),
+  ])
+  const untyped = ts.replace(/declare module [^]*?\n}\n\n/, '').replace(/\((\w+): string\) =>/g, '$1 =>')
+  t.is(js, untyped)
 })
