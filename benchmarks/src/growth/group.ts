@@ -5,7 +5,7 @@ import { storages } from '../http/contenders.js'
 
 const sizes = (process.env.SIZES ?? '1000,100000,1000000').split(',').map(Number)
 
-/** Files, the store in memory by its `maxSessions`, and what stands in for MongoDB are not for more. */
+/** The limit for files, for memory (by its `maxSessions`) and for the stand-in for MongoDB. */
 const most: Partial<Record<string, number>> = { memory: 100_000, file: 100_000, mongo: 100_000 }
 
 interface Costs {

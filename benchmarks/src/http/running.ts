@@ -9,7 +9,7 @@ export interface Running {
   readonly url: string
 }
 
-/** `undefined`: what it keeps sessions in is not to be had here. */
+/** `undefined`: its storage is not available here. */
 export async function start(
   { library, storage, base }: Pick<HttpContender, 'library' | 'storage' | 'base'>,
   env: NodeJS.ProcessEnv = {},

@@ -6,7 +6,7 @@ type Kept = Live | Tombstone
 
 interface Live {
   readonly kind: 'live'
-  /** Names this state of the session; a touch leaves it. */
+  /** The version of this state. A touch keeps it. */
   readonly version: number
   readonly createdAt: number
   readonly maxAge: 'session' | number
@@ -27,7 +27,7 @@ interface Tombstone {
   readonly expiresAt: number
 }
 
-/** A tombstone and the id it is kept under. */
+/** A tombstone and its id. */
 interface Grave {
   readonly at: string
   readonly stone: Tombstone
@@ -42,7 +42,7 @@ interface Message {
 /** One session as one request sees it. */
 interface Seen {
   id: string
-  /** The stored state that this request has seen last, if any. What differs from it in `data` is what it changed. */
+  /** The stored state that this request has seen last, if any. The request's changes are the differences to `data`. */
   known: Live | undefined
   data: Data
   createdAt: number
@@ -54,7 +54,7 @@ interface Seen {
   lost: { readonly at: string; readonly stone: Tombstone | undefined } | undefined
   /** The data when the request first saw the session. */
   first: Data | undefined
-  /** The end of the session whose place this one took. */
+  /** The end of the session that this one replaced. */
   before: Before | undefined
 }
 
@@ -73,7 +73,7 @@ interface Request {
   leaving: [Seen, Seen][]
   hasLeft: boolean
   isSignedOut: boolean
-  /** Its touch waits for the end, because the cookie's term moves with it. */
+  /** Its touch waits for the end of the request, because the term of the cookie moves too. */
   isDue: boolean
   /** The cookie of the browser when it sent the request. */
   had: Cookie | 'unknown' | null
@@ -102,7 +102,7 @@ const copy = <T>(value: T): T => structuredClone(value)
 const differing = (one: Data, other: Data) =>
   [...new Set([...Object.keys(one), ...Object.keys(other)])].filter(key => text(one[key]) !== text(other[key]))
 
-/** Per top-level key, what differs between `from` and `to` becomes as in `to` where `data` still is as in `from`. */
+/** For each top-level key that differs between `from` and `to`: take the value of `to`, if `data` still has that of `from`. */
 function rebase(data: Data, from: Data, to: Data): void {
   for (const key of differing(from, to)) {
     if (text(data[key]) !== text(from[key])) continue
@@ -114,7 +114,7 @@ function rebase(data: Data, from: Data, to: Data): void {
 const term = (maxAge: 'session' | number): number =>
   maxAge === 'session' ? times.absolute : Math.max(times.absolute, maxAge)
 
-/** A term that would have passed begins anew. */
+/** A term that would have passed starts again. */
 const start = (now: number, createdAt: number, maxAge: 'session' | number): number =>
   createdAt + term(maxAge) <= now ? now : createdAt
 
@@ -135,7 +135,7 @@ function expiry(now: number, createdAt: number, maxAge: 'session' | number): num
   return Math.min(now + (maxAge === 'session' ? times.idle : maxAge), createdAt + term(maxAge))
 }
 
-/** The serial model: one store, one clock, and everything happens at once. In one piece, since it is judged by reading it. */
+/** The serial model: one store, one clock, and each step is atomic. It is one class, so that it can be read from top to bottom. */
 class World {
   readonly notes = new Notes()
   #now = 0
@@ -235,7 +235,7 @@ class World {
     if (id === undefined || !found) return
     const { seen } = request
     if (found.kind === 'tombstone') {
-      // An empty session, whose changes will be dropped.
+      // The request gets an empty session, and its changes are dropped.
       seen.lost = { at: id, stone: found }
       return
     }
@@ -250,7 +250,7 @@ class World {
     }
     request.touch = () => {
       const live = this.#live(id)
-      // Changed or gone meanwhile: a touch is not worth a second try.
+      // The session has changed or is gone, and a touch is not repeated.
       if (live?.version !== version) return
       const touched = { ...live, seenAt: this.#now, expiresAt: expiry(this.#now, live.createdAt, maxAge) }
       this.#kept.set(id, touched)
@@ -300,7 +300,7 @@ class World {
         const next = this.#new()
         request.seen = next
         const own = this.#finish(seen, next, true).filter(({ by }) => by === request)
-        // Messages of this request go along; those of earlier requests were the last person's.
+        // Messages of this request stay. Those of earlier requests were for the previous user.
         next.queued = [...own, ...seen.queued]
         return
       }
@@ -323,7 +323,7 @@ class World {
   #end(request: Request, action: Action & { kind: 'end' }): void {
     this.#leave(request)
     const before = request.seen.known
-    // A handler that failed: what was not awaited is not committed.
+    // If the handler fails, only awaited operations stand.
     if (action.status !== 500) this.#commit(request, { do: 'save' })
     this.#giveUp(request.seen)
     this.#prove(request, request.seen.known !== before)
@@ -334,14 +334,14 @@ class World {
     this.notes.add(action, action.status, answer && this.notes.cookie(answer.cookie?.id, answer.lasts))
   }
 
-  /** Nothing came in the place of a session that was somebody's. */
+  /** If no session replaced that of a user, remove the user from its tombstone. */
   #giveUp({ known, lost, before }: Seen): void {
     if (known || lost || !before?.ended || before.grave?.stone.user === undefined) return
     const { at, stone } = before.grave
     if (this.#found(at) === stone) this.#bury(at, stone.successor, 'login')
   }
 
-  /** Check that the session in the answer is still live, unless the commit has just shown it. */
+  /** Check that the session in the answer is still live, unless the commit has just proved it. */
   #prove(request: Request, isShown: boolean): void {
     const { seen, had, isDue, isSignedOut } = request
     const { known, lost, id, before } = seen
@@ -375,7 +375,7 @@ class World {
     for (const [seen, next] of request.leaving.splice(0)) this.#finish(seen, next, false)
   }
 
-  /** End a session, wherever it went: a request remembers where. Returns the messages that waited. */
+  /** End a session and its successors, as far as the request knows them. Returns the waiting messages. */
   #finish(seen: Seen, next: Seen, regenerated: boolean): readonly Message[] {
     const { lost } = seen
     if (!lost && !seen.known) {
@@ -407,7 +407,7 @@ class World {
     let grave: Grave | undefined
     if (found && regenerated) grave = { at, stone: this.#bury(at, next.id, 'login', found.data.user) }
     else if (found) this.#kept.delete(at)
-    // A login that has not stored its session cannot do so any more.
+    // A login that has not stored its session yet cannot store it any more.
     if (login && this.#found(login.at) === login.stone) {
       this.#kept.delete(login.at)
       ended = true
@@ -433,7 +433,7 @@ class World {
     return known !== undefined && this.#maxAge(seen) !== known.maxAge
   }
 
-  /** See what others stored; what this request changed stays. */
+  /** Take over the changes of other requests, and keep those of this one. */
   #adopt(seen: Seen, live: Live): void {
     rebase(seen.data, seen.known?.data ?? {}, live.data)
     seen.known = live
@@ -466,7 +466,7 @@ class World {
     const now = found?.kind === 'live' ? found : undefined
     if (seen.lost !== undefined || (seen.known && !now)) {
       seen.lost ??= { at: seen.id, stone: found?.kind === 'tombstone' ? found : undefined }
-      // Gone stays gone: what it wrote is dropped, unless it signed somebody in.
+      // The session has ended, so the changes are dropped unless the request signed somebody in.
       const before = seen.known?.data ?? {}
       if (seen.data.user === undefined || seen.data.user === before.user || had(seen, seen.data.user)) return false
       const mine = differing(before, seen.data).filter(key => key in seen.data)
@@ -481,7 +481,7 @@ class World {
     const unchanged = copy(seen.data)
     if (isUpdate) edit(seen.data, step)
     if (!seen.known) {
-      // Nothing is stored until there is something to store.
+      // An empty new session is not stored.
       if (!this.#isChanged(seen)) return true
       if (!this.#mayCreate(seen)) {
         seen.data = unchanged
@@ -493,7 +493,7 @@ class World {
     const { data, flash } = seen.known as Live
     const moved = seen.data.user !== data.user
     const rotates = isRotation || (moved && !seen.fresh)
-    // Nothing is left to write when another request has made the same change.
+    // Another request may have made the same change, which leaves nothing to write.
     if (!rotates && !this.#isChanged(seen)) return true
     const { id } = seen
     this.#store(seen, rotates ? this.#new().id : id, flash, moved ? this.#now : seen.createdAt)
@@ -503,7 +503,7 @@ class World {
     return true
   }
 
-  /** A login ends the session that went on by a mere rotation, and leaves another login alone. */
+  /** A login ends the session if a mere rotation moved it, and leaves another login alone. */
   #supersede(seen: Seen, lost: NonNullable<Seen['lost']>): void {
     let { at } = lost
     let found: Kept | undefined = lost.stone
@@ -519,7 +519,7 @@ class World {
     }
   }
 
-  /** Whether a session may take the place of the one before it. Without a login, a logout of that one is final. */
+  /** Whether a session may replace the one before it. Without a login, a logout of that one is final. */
   #mayCreate(seen: Seen): boolean {
     const { before, data, id } = seen
     if (!before) return true
@@ -546,7 +546,7 @@ class World {
     return isLogin
   }
 
-  /** Claim what earlier requests queued, and nothing else. */
+  /** Claim the messages of earlier requests. Nothing else is stored. */
   #take(request: Request): string[] {
     const { seen } = request
     const isOwn = ({ by }: Message) => by === request
@@ -569,7 +569,7 @@ class World {
     return taken.map(({ text }) => text)
   }
 
-  /** Put on the answer what the browser does not know yet, and take back what does not hold any more. */
+  /** Put a new id or term on the answer, and remove one that is no longer valid. */
   #tell(request: Request): void {
     const { seen, hasLeft, isSignedOut, leaving } = request
     const { known, id, lost, before } = seen

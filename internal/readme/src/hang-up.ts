@@ -43,6 +43,6 @@ async function hangUpAfter(step: (typeof steps)[number], port: number, head: str
     }
   }
   socket.resetAndDestroy()
-  // The server hears of the reset, and whatever it wrote meanwhile has failed.
+  // Gives the server time to notice the reset and to fail in writing.
   await sleep(20)
 }

@@ -5,7 +5,7 @@ export const soon = 1_500
 
 export const hundred = <T>(task: () => Promise<T>): Promise<T[]> => Promise.all(Array.from({ length: 100 }, task))
 
-/** The message of what it rejected with, and what it resolved to. */
+/** The message of the error, and the result. */
 export async function settled<T>(calling: Promise<T>): Promise<[error: string | undefined, answer?: T]> {
   try {
     return [undefined, await calling]

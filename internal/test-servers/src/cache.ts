@@ -5,10 +5,10 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isAlive } from './processes.js'
 
-/** Kept between runs: prepared data folders, and what stands in for MongoDB. */
+/** Prepared data folders and the stand-ins for MongoDB, kept between runs. */
 export const cacheFolder = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'koa-session-test-servers')
 
-/** No task under a lock takes this long: what is older was left by a process whose id another one has now. */
+/** No task under a lock takes this long. An older lock was left by a dead process whose id is used again. */
 const longest = 15 * 60_000
 
 async function isAbandoned(file: string): Promise<boolean> {

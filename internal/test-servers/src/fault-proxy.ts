@@ -24,7 +24,7 @@ export interface FaultProxy {
   swallowed(): Promise<void>
   /** The same address, through this proxy. */
   through(url: string): string
-  /** Forwards everything. Connections that were hung are reset: what they swallowed is lost. */
+  /** Forwards everything. Resets connections that were hung, because they have lost bytes. */
   pass(): Promise<void>
   /** Connections are refused. Connections that are open are reset. */
   refuse(): Promise<void>

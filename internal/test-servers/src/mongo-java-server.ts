@@ -14,7 +14,7 @@ const source = fileURLToPath(new URL('../src/mongo-java-server/MongoStandIn.java
 /** The Java version that the library is written for. */
 const java = '17'
 
-/** Two cores are shared with the tests: what starts quickly and runs on one thread. */
+/** Settings for a quick start on one thread, because the tests need the other core. */
 const jvm = ['-Xmx1g', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1']
 
 const pom = `<project xmlns="http://maven.apache.org/POM/4.0.0">

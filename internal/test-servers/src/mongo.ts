@@ -8,7 +8,7 @@ import { host } from './ports.js'
 import { findProgram, run } from './run.js'
 import { secantusdb } from './secantusdb.js'
 
-/** A replica set of one: what transactions and `w: 'majority'` mean something on. */
+/** A replica set of one member, because transactions and `w: 'majority'` need a replica set. */
 function pingReplicaSet(member: (port: number) => string): (port: number) => Promise<boolean> {
   return async port => {
     if (await pingMongo(port)) return true

@@ -3,7 +3,7 @@ import { pingRedis } from './ping.js'
 import { host } from './ports.js'
 import { findProgram, run } from './run.js'
 
-/** Every acknowledged write is on disk: what the kill -9 tests are about. */
+/** Every acknowledged write is on disk, as the kill -9 tests require. */
 export const durable: Readonly<Record<string, string>> = { appendonly: 'yes', appendfsync: 'always', save: '' }
 
 const durableArgs = Object.entries(durable).flatMap(([key, value]) => [`--${key}`, value])

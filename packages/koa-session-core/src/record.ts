@@ -197,7 +197,7 @@ export function live(settings: RecordSettings, parts: LiveParts, version = newVe
 
 /**
  * The sign that a session leaves when it goes on under another id. It carries no data, and no subject unless the session that is to
- * take its place is still to be stored: then who ends all sessions of the subject has to find it.
+ * take its place is still to be stored: `revokeAll` has to find it then.
  */
 export function tombstone(key: string, successor: string, reason: Reason, before?: Stored): Tombstone {
   const now = Date.now()

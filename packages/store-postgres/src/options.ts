@@ -69,7 +69,7 @@ function instead(pool: unknown): string {
   return typeof pool === 'function' || 'Pool' in Object(pool) ? 'make one: new pg.Pool({ connectionString })' : ''
 }
 
-/** As pg does: a host may be missing, and what is no escape stands for itself. */
+/** Parses as pg does: a host may be missing, and a % that begins no escape is a literal. */
 function parse(text: string): void {
   if (text.startsWith('/')) return
   const encoded = / |%(?![a-f0-9]{2})/i.test(text) ? encodeURI(text).replace(/%25(\d\d)/g, '%$1') : text

@@ -10,7 +10,7 @@ import { isSettled, type Listed, SubjectIndex, slack } from './subject-index.js'
 /** Number of scanned keys that are checked together. */
 const batch = 200
 
-/** As many are looked at one by one, whatever became of them. */
+/** Up to this many members are checked one by one. */
 const fewMembers = 50
 
 /** The reply of a script that changes a record, as described in scripts.ts. */
