@@ -4,6 +4,7 @@ import { closable, OptionCheck, storeHints, throwIfAborted, untilAborted } from 
 import { reportSkipped } from './disk.js'
 import { entriesIn, shardNames } from './layout.js'
 import { SessionCell } from './session-cell.js'
+import { isComplete, keysListed, markComplete } from './subject-index.js'
 import { sweepShard } from './sweep.js'
 import { isLive } from './tag.js'
 import { Turns } from './turns.js'
@@ -65,26 +66,28 @@ export function fileStore(options: FileStoreOptions = {}): SweepableStore & Enum
         throwIfAborted(call)
         swept += await sweepShard(directory, `${directory}/${shard}`, call)
       }
+      await markComplete(directory)
       return swept
     },
 
     async *keys(call) {
       const subject = call?.subject
-      for (const shard of shardNames) {
+      const isWanted = async (key: string): Promise<boolean> => {
+        const { tag } = await new SessionCell(directory, key).list()
+        return tag !== undefined && isLive(tag) && (subject === undefined || tag.subject === subject)
+      }
+      const isIndexed = subject !== undefined && (await isComplete(directory))
+      const parts = isIndexed
+        ? [keysListed(directory, subject, call)]
+        : shardNames.map(name => keysIn(`${directory}/${name}`, call))
+      for (const part of parts) {
         throwIfAborted(call)
         // A directory read while it changes may give a name twice.
         const seen = new Set<string>()
-        for await (const entries of entriesIn(`${directory}/${shard}`, call)) {
-          const found = await Promise.all(
-            entries.map(async ({ path, key, attempt, isDirectory }) => {
-              if (key === undefined || attempt !== undefined || seen.has(key)) return undefined
-              seen.add(key)
-              if (!isDirectory) return reportSkipped(path, 'not a directory')
-              const { tag } = await new SessionCell(directory, key).list()
-              return tag && isLive(tag) && (subject === undefined || tag.subject === subject) ? key : undefined
-            }),
-          )
-          for (const key of found) if (key !== undefined) yield key
+        for await (const keys of part) {
+          const fresh = keys.filter(key => !seen.has(key) && seen.add(key))
+          const wanted = await Promise.all(fresh.map(isWanted))
+          for (const [at, key] of fresh.entries()) if (wanted[at]) yield key
         }
       }
     },
@@ -92,6 +95,19 @@ export function fileStore(options: FileStoreOptions = {}): SweepableStore & Enum
     /** Nothing is held open between calls. */
     async close() {},
   })
+}
+
+/** The keys of the sessions in a shard, a few at a time. */
+async function* keysIn(shard: string, call: StoreCall | undefined): AsyncGenerator<string[]> {
+  for await (const entries of entriesIn(shard, call)) {
+    const keys: string[] = []
+    for (const { path, key, attempt, isDirectory } of entries) {
+      if (key === undefined || attempt !== undefined) continue
+      if (isDirectory) keys.push(key)
+      else reportSkipped(path, 'not a directory')
+    }
+    yield keys
+  }
 }
 
 async function read(cell: SessionCell): Promise<SessionRecord | undefined> {

@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { close, hasCode, mkdir, open, readdir, rename, reportSkipped, rmdir, succeeds, unlink } from './disk.js'
+import { hasCode, makeEmptyFile, mkdir, readdir, rename, reportSkipped, rmdir, succeeds, unlink } from './disk.js'
 import { parseTag, type Tag } from './tag.js'
 
 /*
@@ -41,7 +41,7 @@ export async function publishFolder(folder: string, tag: Tag): Promise<boolean> 
   const temporary = `${dirname(folder)}/new.${tag.attempt}`
   try {
     await mkdir(temporary, { mode: 0o700 })
-    await close(await open(`${temporary}/${tag.name}`, 'wx', 0o600))
+    await makeEmptyFile(`${temporary}/${tag.name}`)
     await rename(temporary, folder)
     return true
   } catch (error) {

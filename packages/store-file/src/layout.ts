@@ -1,3 +1,4 @@
+import type { Dirent } from 'node:fs'
 import { opendir } from 'node:fs/promises'
 import type { StoreCall } from 'koa-session-core'
 import { throwIfAborted } from 'koa-session-core/store'
@@ -9,6 +10,7 @@ import type { Tag } from './tag.js'
  * sessions/0f/<key>/<tag>                      a session's folder; the name of the tag in it is the session's state
  * sessions/0f/<key>.<attempt>.<previous>       a record file: the data that the tag of that attempt refers to
  * sessions/0f/new.<attempt>/<tag>              a folder on its way to its place
+ * sessions/subjects/                           what subject-index.ts keeps
  */
 
 export interface Entry {
@@ -27,6 +29,8 @@ const recordFileName = /^([0-9a-f]{64})\.([0-9a-f]{16})\.([0-9a-f]{16})$/
 
 export const shardNames: readonly string[] = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, '0'))
 
+export const isShardName = (name: string): boolean => /^[0-9a-f]{2}$/.test(name)
+
 export const shardOf = (directory: string, key: string): string => `${directory}/${key.slice(0, 2)}`
 
 /** The paths of the session under `key`. Rejects anything but a key, which could lead out of the directory. */
@@ -38,13 +42,12 @@ export function folderOf(directory: string, key: string): string {
 export const recordFileOf = (directory: string, key: string, tag: Tag): string =>
   `${shardOf(directory, key)}/${key}.${tag.attempt}.${tag.previous}`
 
-/** The entries of a shard, a few at a time, so that a million sessions neither fill memory nor block the event loop. */
-export async function* entriesIn(shard: string, call?: StoreCall): AsyncGenerator<Entry[]> {
-  let entries: Entry[] = []
+/** The entries of a directory, a few at a time, so that a million neither fill memory nor block the event loop. */
+export async function* namesIn(path: string, call?: StoreCall): AsyncGenerator<Dirent[]> {
+  let entries: Dirent[] = []
   try {
-    for await (const found of await opendir(shard, { bufferSize: entriesAtATime })) {
-      const entry = entryOf(shard, found.name, found.isDirectory())
-      if (entry) entries.push(entry)
+    for await (const entry of await opendir(path, { bufferSize: entriesAtATime })) {
+      entries.push(entry)
       if (entries.length < entriesAtATime) continue
       throwIfAborted(call)
       yield entries
@@ -54,6 +57,13 @@ export async function* entriesIn(shard: string, call?: StoreCall): AsyncGenerato
     if (!hasCode(error, 'ENOENT')) throw error
   }
   yield entries
+}
+
+/** What is ours in a shard. */
+export async function* entriesIn(shard: string, call?: StoreCall): AsyncGenerator<Entry[]> {
+  for await (const found of namesIn(shard, call)) {
+    yield found.map(dirent => entryOf(shard, dirent.name, dirent.isDirectory())).filter(entry => entry !== undefined)
+  }
 }
 
 /** `undefined` for foreign names. */

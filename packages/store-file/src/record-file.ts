@@ -9,6 +9,9 @@ interface Header {
   readonly version: string
   readonly bytes: number
   readonly sha256: string
+  /** What the tag says, for who finds this file without it. */
+  readonly subject?: string
+  readonly listed?: string
 }
 
 type Loaded =
@@ -25,10 +28,10 @@ const firstRead = 16 * 1024
  */
 export async function saveRecordFile(
   path: string,
-  { key, version, data }: { readonly key: string; readonly version: string; readonly data: string },
+  { data, ...named }: Pick<Header, 'key' | 'version' | 'subject' | 'listed'> & { readonly data: string },
   afterCreation: () => Promise<void>,
 ): Promise<void> {
-  const header: Header = { format: 1, key, version, bytes: Buffer.byteLength(data), sha256: hash('sha256', data) }
+  const header: Header = { format: 1, ...named, bytes: Buffer.byteLength(data), sha256: hash('sha256', data) }
   const content = Buffer.from(`${JSON.stringify(header)}\n${data}`)
   const descriptor = await open(path, 'wx', 0o600)
   await all(finish(descriptor, content), afterCreation())
@@ -85,6 +88,17 @@ async function readRest(descriptor: number, start: Buffer, size: number): Promis
     at += bytesRead
   }
   return content
+}
+
+/** The subject and the entry that a record file names, if it does: nothing in it can be trusted. Rejects never. */
+export async function listedIn(path: string): Promise<Pick<Header, 'subject' | 'listed'>> {
+  const start = Buffer.alloc(1024)
+  try {
+    const descriptor = await open(path, readFlags)
+    await read(descriptor, start, 0, start.length, 0).finally(() => close(descriptor))
+  } catch {}
+  const { subject = '', listed = '' } = parseHeader(start.toString('utf8', 0, start.indexOf('\n') + 1)) ?? {}
+  return /^[0-9a-f]{64}_[0-9a-f]{16}$/.test(`${subject}_${listed}`) ? { subject, listed } : {}
 }
 
 function parseHeader(text: string): Header | undefined {

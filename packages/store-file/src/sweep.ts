@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises'
 import type { StoreCall } from 'koa-session-core'
 import { throwIfAborted } from 'koa-session-core/store'
-import { discard, reportSkipped } from './disk.js'
+import { reportSkipped } from './disk.js'
 import { type Entry, entriesIn } from './layout.js'
 import { SessionCell } from './session-cell.js'
 import { isSweepable } from './tag.js'
@@ -22,18 +22,16 @@ export async function sweepShard(directory: string, shard: string, call?: StoreC
       const { tag } = await cell.list()
       if (tag === undefined) return
       known.add(tag.attempt)
-      if (isSweepable(tag) && (await cell.end(tag)) && tag.version !== '') swept++
+      if (!isSweepable(tag)) await cell.ensureListed(tag)
+      else if ((await cell.end(tag)) && tag.version !== '') swept++
     }
   }
 
   for await (const entries of entriesIn(shard, call)) await Promise.all(entries.map(visit))
   for (const { path, key, attempt, previous } of recordFiles) {
-    if (key === undefined || attempt === undefined || known.has(attempt)) continue
+    if (key === undefined || attempt === undefined || previous === undefined || known.has(attempt)) continue
     throwIfAborted(call)
-    const { tag, blocked } = await new SessionCell(directory, key).list()
-    // Its writer saw `previous` as the state before making the file, and can only replace that very state. With
-    // another state in place, it never will: no state comes back. So a file may be young and still be litter.
-    if (!blocked && tag?.attempt !== attempt && tag?.attempt !== previous) await discard(path)
+    await new SessionCell(directory, key).removeLitter({ path, attempt, previous })
   }
   return swept
 }

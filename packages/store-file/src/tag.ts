@@ -16,20 +16,24 @@ export interface Tag {
   readonly expiresAt: number
   readonly seenAt: number
   readonly subject?: string
+  /** Names the session's entry among those of its subject. Missing in tags of the first layout, which had no entries. */
+  readonly listed?: string
 }
 
-const format = '1'
-const hex16 = '([0-9a-f]{16})'
-const pattern = new RegExp(`^${format}_${hex16}_${hex16}_${hex16}_([0-9a-f]*)_([^_]+)_([^_]+)_([0-9a-f]*)$`)
+const hex16 = '[0-9a-f]{16}'
+const layout1 = `${hex16}_${hex16}_${hex16}_[0-9a-f]*_[^_]+_[^_]+_[0-9a-f]*`
+/** Format 2 ends with `listed`. */
+const pattern = new RegExp(`^(?:1_${layout1}|2_${layout1}_${hex16})$`)
 
 export const newAttempt = (): string => randomBytes(8).toString('hex')
 
 /** The tag's name is bound to the key, so that a folder reached by a symbolic link is nobody else's session. */
 export function makeTag(key: string, state: Omit<Tag, 'name'>): Tag {
-  const { attempt, previous, version, expiresAt, seenAt, subject } = state
+  const { attempt, previous, version, expiresAt, seenAt, subject, listed } = state
   const hexVersion = Buffer.from(version).toString('hex')
-  const name = [format, key.slice(0, 16), attempt, previous, hexVersion, expiresAt, seenAt, subject ?? ''].join('_')
-  return { name, attempt, previous, version, expiresAt, seenAt, ...(subject !== undefined && { subject }) }
+  const parts = [key.slice(0, 16), attempt, previous, hexVersion, expiresAt, seenAt, subject ?? '']
+  const name = (listed === undefined ? ['1', ...parts] : ['2', ...parts, listed]).join('_')
+  return { ...state, name }
 }
 
 /** A blank tag is expired from the start: readers see no session, writers replace it, sweepers remove it. */
@@ -39,8 +43,9 @@ export function blankTag(key: string): Tag {
 
 /** The tag called `name`, or `undefined` when that is no tag of `key`. */
 export function parseTag(key: string, name: string): Tag | undefined {
-  const [, bound, attempt, previous, version, expiresAt, seenAt, subject] = pattern.exec(name) ?? []
-  if (bound !== key.slice(0, 16) || attempt === undefined || previous === undefined || version === undefined) return
+  if (!pattern.test(name)) return
+  const [, bound, attempt = '', previous = '', version = '', expiresAt, seenAt, subject, listed] = name.split('_')
+  if (bound !== key.slice(0, 16)) return
   return {
     name,
     attempt,
@@ -49,6 +54,7 @@ export function parseTag(key: string, name: string): Tag | undefined {
     expiresAt: Number(expiresAt),
     seenAt: Number(seenAt),
     ...(subject && { subject }),
+    ...(listed && { listed }),
   }
 }
 

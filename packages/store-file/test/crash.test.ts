@@ -17,6 +17,8 @@ const expiresAt = Date.now() + 3_600_000
 const first: SessionRecord = { data: 'the first', version: 'first', seenAt: 1, expiresAt, subject: 'a'.repeat(64) }
 const second: SessionRecord = { data: 'the second, '.repeat(1_000), version: 'second', seenAt: 2, expiresAt }
 const third: SessionRecord = { data: 'the third', version: 'third', seenAt: 3, expiresAt }
+const same: SessionRecord = { ...first, version: 'same', seenAt: 2 }
+const another: SessionRecord = { ...third, version: 'another', subject: 'b'.repeat(64) }
 const times = { seenAt: 4, expiresAt: expiresAt + 1 }
 
 interface Scenario {
@@ -44,10 +46,27 @@ const scenarios: readonly Scenario[] = [
   {
     title: 'a write over another',
     prepare: create(first),
+    call: ['write', key, same, 'first'],
+    before: first,
+    after: same,
+    takes: 'pwrite64 fsync fsync rename fsync unlink',
+  },
+  {
+    title: 'a write that takes the subject away',
+    prepare: create(first),
     call: ['write', key, second, 'first'],
     before: first,
     after: second,
-    takes: 'pwrite64 fsync fsync rename fsync unlink',
+    takes: 'pwrite64 fsync fsync rename fsync unlink rmdir unlink',
+  },
+  {
+    title: 'a write that changes the subject',
+    prepare: create(first),
+    call: ['write', key, another, 'first'],
+    before: first,
+    after: another,
+    // The entry, in a folder of its own, is on the disk before the tag that names it.
+    takes: 'pwrite64 fsync fsync mkdir fsync fsync mkdir fsync fsync rename fsync unlink rmdir unlink',
   },
   {
     title: 'a touch',
@@ -63,7 +82,7 @@ const scenarios: readonly Scenario[] = [
     call: ['destroy', key],
     before: first,
     after: undefined,
-    takes: 'unlink unlink rmdir fsync',
+    takes: 'unlink unlink rmdir unlink rmdir fsync',
   },
   {
     title: 'a sweep',
@@ -72,7 +91,7 @@ const scenarios: readonly Scenario[] = [
     call: ['sweepLater', 3 * 3_600_000],
     before: first,
     after: undefined,
-    takes: 'unlink unlink rmdir',
+    takes: 'unlink unlink rmdir unlink rmdir',
   },
 ]
 
@@ -80,7 +99,7 @@ if (haveStrace()) {
   for (const scenario of scenarios) {
     const { title, before, after, takes } = scenario
     test(`wherever a process is killed in ${title}, the record is wholly old or wholly new, and an acknowledged one is there`, async t => {
-      const log = join(root, `${scenario.call[0]}-${before?.version}.log`)
+      const log = join(root, `${title}.log`)
       const whole = await run(scenario, recording(log))
       t.deepEqual({ ...whole, directory: '' }, { acknowledged: true, killed: false, directory: '' })
       const moments = recorded(log)
@@ -92,6 +111,9 @@ if (haveStrace()) {
         t.true(killed, at)
         const found = await fileStore({ directory }).read(key)
         t.true(isDeepStrictEqual(found, after) || (!acknowledged && isDeepStrictEqual(found, before)), at)
+        for (const { subject } of [first, another]) {
+          t.is(await isListed(directory, subject), found !== undefined && found.subject === subject, at)
+        }
         await leavesNothing(directory, found?.version ?? null)
       }
     })
@@ -117,6 +139,11 @@ async function run({ prepare, call: [method, ...args] }: Scenario, wrapper: stri
   return { directory, acknowledged, killed: (await child.end()) === 'SIGKILL' }
 }
 
+async function isListed(directory: string, subject: string | undefined): Promise<boolean> {
+  for await (const listed of fileStore({ directory }).keys({ subject: subject ?? '' })) return listed === key
+  return false
+}
+
 /** A killed process delays no other, and its leftovers are gone after the next write and the next sweep. */
 async function leavesNothing(directory: string, version: string | null): Promise<void> {
   const store = fileStore({ directory })
@@ -125,6 +152,7 @@ async function leavesNothing(directory: string, version: string | null): Promise
   if ((await store.read(key))?.data !== third.data) throw new Error('the next write is not there')
   await store.sweep()
   const files = await readdir(directory, { recursive: true })
+  const session = files.filter(path => !/^subjects(\/complete|\/[0-9a-f]{2})?$/.test(path))
   // A shard, and in it the session's folder, its tag and its record file.
-  if (files.length !== 4) throw new Error(`left behind: ${files.join(' ')}`)
+  if (session.length !== 4) throw new Error(`left behind: ${files.join(' ')}`)
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { patient } from '@koa-session/behaviour/patience'
 import test from 'ava'
-import type { SessionRecord, SweepableStore } from 'koa-session-core'
+import type { SessionRecord } from 'koa-session-core'
 import { fileStore } from 'koa-session-store-file'
 import { startStoreProcess } from './store-process.js'
 import { haveStrace, type Moment, recorded, recording, stoppedAfter } from './strace.js'
@@ -25,9 +25,13 @@ interface Scenario {
   readonly after: SessionRecord
 }
 
+const subject = 'a'.repeat(64)
+const its: SessionRecord = { ...second, version: 'its', subject }
+
 const scenarios: Record<string, Scenario> = {
   'a first write': { call: ['write', key, second, null], after: second },
   'a write over another': { record: first, call: ['write', key, second, 'first'], after: second },
+  'a write that brings it to a subject': { record: first, call: ['write', key, its, 'first'], after: its },
   'a touch': { record: first, call: ['touch', key, times, 'first'], after: { ...first, ...times } },
 }
 
@@ -49,14 +53,19 @@ async function momentsOf(scenario: Scenario): Promise<Moment[]> {
 }
 
 /** Do `meanwhile` while the process is stopped. Resolves when it has gone on and answered. */
-async function pausedAt<T>(scenario: Scenario, moment: Moment, meanwhile: (store: SweepableStore) => Promise<T>) {
+async function pausedAt<T>(
+  scenario: Scenario,
+  moment: Moment,
+  meanwhile: (store: ReturnType<typeof fileStore>) => Promise<T>,
+) {
   const { directory, store, log } = await prepared(scenario)
   const child = await startStoreProcess(...stoppedAfter(moment, log))
   const [method, ...args] = scenario.call
   const answer = child.call<boolean>(directory, method, ...args)
   while (!(await readFile(log, 'utf8')).includes('stopped by SIGSTOP')) await setTimeout(5)
   const done = await meanwhile(store).finally(() => child.kill('SIGCONT'))
-  const outcome = { done, answer: await answer, record: await store.read(key) }
+  const outcome = { done, answer: await answer, record: await store.read(key), listed: [] as string[] }
+  for await (const listed of store.keys({ subject })) outcome.listed.push(listed)
   await child.end()
   return outcome
 }
@@ -79,9 +88,10 @@ if (haveStrace()) {
 
     test(`a process stopped anywhere in ${title} is not harmed by a sweep`, async t => {
       for (const moment of await momentsOf(scenario)) {
-        const { answer, record } = await pausedAt(scenario, moment, store => store.sweep())
+        const { answer, record, listed } = await pausedAt(scenario, moment, store => store.sweep())
         t.true(answer, `stopped after ${moment.name} ${moment.nth}`)
         t.deepEqual(record, scenario.after, `stopped after ${moment.name} ${moment.nth}`)
+        t.is(listed.length, scenario.after === its ? 1 : 0, `stopped after ${moment.name} ${moment.nth}`)
       }
     })
   }
