@@ -36,7 +36,7 @@ test.serial('the ws server of docs/websockets.md serves a signed-in visitor, and
 })
 
 test.serial('the socket.io server of docs/websockets.md serves a signed-in visitor, and no other', async t => {
-  t.plan(2)
+  t.plan(3)
   await meet('socket.io', async ({ port, cookie }) => {
     const url = `http://127.0.0.1:${port}/`
     const socket = io(url, { extraHeaders: { cookie }, forceNew: true })
@@ -48,7 +48,10 @@ test.serial('the socket.io server of docs/websockets.md serves a signed-in visit
       stranger.once('connect_error', error => resolve([error])),
     )
     t.is(message, 'unauthorized')
-    socket.disconnect()
-    stranger.disconnect()
+    const headers = { cookie, origin: 'https://elsewhere.example' }
+    const other = io(url, { extraHeaders: headers, forceNew: true, reconnection: false, transports: ['websocket'] })
+    t.teardown(() => void other.disconnect())
+    t.truthy(await new Promise<Error>(resolve => other.once('connect_error', resolve)))
+    for (const each of [socket, stranger, other]) each.disconnect()
   })
 })
