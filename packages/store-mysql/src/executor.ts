@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { StoreCall } from 'koa-session-core'
-import type { MysqlConnection, MysqlConnections, MysqlValue } from './pool.js'
+import type { MysqlConnections, MysqlValue, PoolConnection } from './pool.js'
 
 /** Retries of a statement that the server rolled back because of another transaction. */
 const maxRetries = 50
@@ -18,17 +18,17 @@ export class Executor {
     this.#creation = creation
   }
 
-  /** The rows of one of our SELECTs, which tell the connection's `autocommit`. */
-  rows(call: StoreCall | undefined, sql: string, values: MysqlValue[]): Promise<unknown[]> {
+  /** What one of our SELECTs found. */
+  texts(call: StoreCall | undefined, sql: string, values: MysqlValue[]): Promise<string[]> {
     return this.#connections.use(call, async connection => {
-      let rows = (await this.#run(connection, sql, values)) as StatusRow[]
-      if (rows[0] && Number(rows[0].autocommit) === 0) {
+      let texts = textsOf(await this.#run(connection, sql, values))
+      if (texts[0]?.startsWith('0')) {
         // The connection may have been in an old snapshot before the pool gave it out.
-        await execute(connection, 'COMMIT', [])
-        rows = (await this.#run(connection, sql, values)) as StatusRow[]
-        await execute(connection, 'COMMIT', [])
+        await this.#connections.execute(connection, 'COMMIT', [])
+        texts = textsOf(await this.#run(connection, sql, values))
+        await this.#connections.execute(connection, 'COMMIT', [])
       }
-      return rows.filter(({ isFound }) => isFound !== null)
+      return texts.filter(text => text.includes(',')).map(text => text.slice(text.indexOf(',') + 1))
     })
   }
 
@@ -36,16 +36,16 @@ export class Executor {
   change(call: StoreCall | undefined, sql: string, values: MysqlValue[]): Promise<number> {
     return this.#connections.use(call, async connection => {
       const { affectedRows, serverStatus } = (await this.#run(connection, sql, values)) as Changed
-      if (!isCommitted(serverStatus)) await execute(connection, 'COMMIT', [])
+      if (!isCommitted(serverStatus)) await this.#connections.execute(connection, 'COMMIT', [])
       return affectedRows
     })
   }
 
-  async #run(connection: MysqlConnection, sql: string, values: MysqlValue[]): Promise<unknown> {
+  async #run(connection: PoolConnection, sql: string, values: MysqlValue[]): Promise<unknown> {
     let isCreated = false
     for (let retries = 0; ; ) {
       try {
-        return await execute(connection, sql, values)
+        return await this.#connections.execute(connection, sql, values)
       } catch (error) {
         // A statement that fails with one of these codes has changed nothing.
         switch ((error as { errno?: unknown } | undefined)?.errno) {
@@ -55,7 +55,7 @@ export class Executor {
           // There is no such table.
           case 1146:
             if (this.#creation === undefined || isCreated) throw error
-            await execute(connection, this.#creation, [])
+            await this.#connections.execute(connection, this.#creation, [])
             isCreated = true
             continue
           // No such column.
@@ -82,11 +82,6 @@ function foreignTable(error: Error & { code?: string }): Error {
   return Object.assign(new Error(message), { code: error.code })
 }
 
-interface StatusRow {
-  readonly autocommit: unknown
-  readonly isFound: unknown
-}
-
 interface Changed {
   readonly affectedRows: number
   readonly serverStatus?: number
@@ -95,16 +90,10 @@ interface Changed {
 /** Whether the server reports autocommit and no open transaction. */
 const isCommitted = (status = 2): boolean => (status & 3) === 2
 
-/** Overrides the pool's settings for rows and types. */
-const form = {
-  rowsAsArray: false,
-  nestTables: false,
-  // Must be a function: mysql2 ignores anything else and uses the pool's.
-  typeCast: (_field: unknown, next: () => unknown) => next(),
-}
-
-/** Each connection prepares a statement once. */
-async function execute(connection: MysqlConnection, sql: string, values: MysqlValue[]): Promise<unknown> {
-  const [result] = await connection.execute({ sql, values, ...form })
-  return result
-}
+/** The texts of one of our SELECTs, with `autocommit`. Bytes, if one has data in it. */
+const textsOf = (rows: unknown): string[] =>
+  (rows as { readonly text: Buffer | string | null }[]).map(({ text }) => {
+    // The server makes it NULL, with a warning that mysql2 does not tell.
+    if (text === null) throw new Error('the session is longer than max_allowed_packet of the server')
+    return String(text)
+  })

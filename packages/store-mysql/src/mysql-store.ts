@@ -1,4 +1,4 @@
-import type { EnumerableStore, SweepableStore } from 'koa-session-core'
+import type { EnumerableStore, SessionRecord, SweepableStore } from 'koa-session-core'
 import { closable, throwIfAborted } from 'koa-session-core/store'
 import { Executor } from './executor.js'
 import { checkedOptions, type MysqlStoreOptions } from './options.js'
@@ -6,16 +6,6 @@ import { MysqlConnections } from './pool.js'
 import { mysqlSchema } from './schema.js'
 import { keysBatch, statements, sweepBatch, sweepDelay } from './statements.js'
 import { quotedName } from './table.js'
-
-/** A row; a pool may have `bigint` columns as numbers or as text. */
-interface Row {
-  readonly key: string
-  readonly data: Buffer
-  readonly expires_at: unknown
-  readonly seen_at: unknown
-  readonly version: string
-  readonly subject: string | null
-}
 
 const maxDataBytes = 2 ** 24 - 1
 
@@ -30,11 +20,8 @@ export function mysqlStore(options: MysqlStoreOptions): SweepableStore & Enumera
     name: 'mysql',
 
     async read(key, call) {
-      const [row] = (await executor.rows(call, sql.read, [key, Date.now()])) as Row[]
-      if (!row) return undefined
-      const { data, expires_at, seen_at, version, subject } = row
-      const record = { data: data.toString(), expiresAt: Number(expires_at), seenAt: Number(seen_at), version }
-      return subject === null ? record : { ...record, subject }
+      const [text] = await executor.texts(call, sql.read, [key, Date.now()])
+      return text === undefined ? undefined : recordOf(text)
     },
 
     async write(key, { data, expiresAt, seenAt, version, subject }, expected, call) {
@@ -52,9 +39,9 @@ export function mysqlStore(options: MysqlStoreOptions): SweepableStore & Enumera
               ? await executor.change(call, sql.end, [key, now, expected])
               : await executor.change(call, sql.replace, [...row, now, expected])
         if (changed === 1) return true
-        const [stored] = (await executor.rows(call, sql.version, [key, now])) as Row[]
-        if (stored?.version === version) return true
-        if (stored || expected !== null) return false
+        const [stored] = await executor.texts(call, sql.version, [key, now])
+        if (stored === version) return true
+        if (stored !== undefined || expected !== null) return false
         if (isEnd) return true
         // The row that held the key has gone meanwhile.
       }
@@ -81,21 +68,37 @@ export function mysqlStore(options: MysqlStoreOptions): SweepableStore & Enumera
       const subject = call?.subject
       for (let last = ''; ; ) {
         const place = [last, Date.now()]
-        const rows =
+        const keys =
           subject === undefined
-            ? await executor.rows(call, sql.keys, place)
-            : await executor.rows(call, sql.keysOfSubject, [...place, subject])
-        for (const { key } of rows as Row[]) {
+            ? await executor.texts(call, sql.keys, place)
+            : await executor.texts(call, sql.keysOfSubject, [...place, subject])
+        for (const key of keys) {
           yield key
           throwIfAborted(call)
           last = key
         }
-        if (rows.length < keysBatch) return
+        if (keys.length < keysBatch) return
       }
     },
 
     close: () => connections.close(),
   })
+}
+
+/** From `expiresAt,seenAt,length of version,version and subject,data`. */
+function recordOf(text: string): SessionRecord {
+  const first = text.indexOf(',')
+  const second = text.indexOf(',', first + 1)
+  const third = text.indexOf(',', second + 1)
+  const versionEnd = third + 1 + Number(text.slice(second + 1, third))
+  const subjectEnd = text.indexOf(',', versionEnd)
+  const record = {
+    data: text.slice(subjectEnd + 1),
+    expiresAt: Number(text.slice(0, first)),
+    seenAt: Number(text.slice(first + 1, second)),
+    version: text.slice(third + 1, versionEnd),
+  }
+  return versionEnd === subjectEnd ? record : { ...record, subject: text.slice(versionEnd, subjectEnd) }
 }
 
 /** A server that is not strict would silently truncate data that are too long. */

@@ -16,18 +16,39 @@ export interface MysqlCallbackPool {
 
 /** The part of a pool's connection that the store needs. */
 export interface MysqlConnection {
-  execute(statement: {
-    sql: string
-    values: MysqlValue[]
-    rowsAsArray: boolean
-    nestTables: boolean
-    typeCast: (field: unknown, next: () => unknown) => unknown
-  }): Promise<[unknown, unknown]>
+  execute(statement: MysqlStatement): Promise<[unknown, unknown]>
   release(): void
   destroy(): void
 }
 
+export interface MysqlStatement {
+  readonly sql: string
+  readonly values: MysqlValue[]
+  readonly rowsAsArray: boolean
+  readonly nestTables: boolean
+  readonly typeCast: (field: unknown, next: () => unknown) => unknown
+}
+
 export type MysqlValue = string | number | Buffer | null
+
+/** A connection as its pool gives it out. */
+export interface PoolConnection {
+  release(): void
+  destroy(): void
+}
+
+/** mysql2's own pool, which is below a promise pool too. Its promises cost more than its callbacks. */
+interface CorePool {
+  getConnection(done: (error: unknown, connection: CoreConnection) => void): void
+}
+
+type Done = (error: unknown, result: unknown) => void
+
+interface CoreConnection extends PoolConnection {
+  execute(statement: MysqlStatement, done: Done): void
+  execute(sql: string, values: MysqlValue[], done: Done): void
+  readonly config?: { readonly typeCast?: unknown; readonly rowsAsArray?: unknown; readonly nestTables?: unknown }
+}
 
 /** How long one call may use a connection of our own pool, in milliseconds. mysql2 itself bounds only connecting. */
 const callTimeout = 10_000
@@ -43,25 +64,29 @@ const ignore = () => {}
 /** The connections of the caller's pool, or of a pool that is opened here for a URL. */
 export class MysqlConnections {
   readonly #opened: OwnPool | undefined
-  readonly #connections: IdleConnections<MysqlConnection>
+  readonly #connections: IdleConnections<PoolConnection>
+  /** Runs a statement; each connection prepares it once. */
+  readonly execute: (connection: PoolConnection, sql: string, values: MysqlValue[]) => Promise<unknown>
 
   constructor(given: MysqlPool | undefined, url: string) {
     this.#opened = given === undefined ? openPool(url) : undefined
     const pool: MysqlPool = given ?? (this.#opened as OwnPool).pool
+    const core = [pool, (pool as { pool?: unknown }).pool].find(isCore)
     const promising = 'promise' in pool ? pool.promise() : pool
-    this.#connections = new IdleConnections<MysqlConnection>({
+    this.execute = core ? executeByCallback : executeByPromise
+    this.#connections = new IdleConnections<PoolConnection>({
       store: 'mysql',
       callTimeout: this.#opened && callTimeout,
       ...(this.#opened && { isLate }),
-      connect: () => promising.getConnection(),
-      identityOf: innerOf,
+      connect: core ? () => connectByCallback(core) : () => promising.getConnection(),
+      ...(!core && { identityOf: innerOf }),
       release: connection => connection.release(),
       destroy,
     })
   }
 
   /** Runs `work`, and runs it again on another connection if the first one turns out to be dead. */
-  use<T>(call: StoreCall | undefined, work: (connection: MysqlConnection) => Promise<T>): Promise<T> {
+  use<T>(call: StoreCall | undefined, work: (connection: PoolConnection) => Promise<T>): Promise<T> {
     return this.#connections.use(call, work)
   }
 
@@ -70,6 +95,38 @@ export class MysqlConnections {
     await this.#opened?.end()
   }
 }
+
+const isCore = (pool: unknown): pool is CorePool =>
+  typeof Object(pool).promise === 'function' && typeof Object(pool).getConnection === 'function'
+
+const connectByCallback = (pool: CorePool): Promise<CoreConnection> =>
+  new Promise((resolve, reject) => {
+    pool.getConnection((error, connection) => (error ? reject(error) : resolve(connection)))
+  })
+
+const executeByCallback: MysqlConnections['execute'] = (connection, sql, values) =>
+  new Promise((resolve, reject) => {
+    const core = connection as CoreConnection
+    const done = (error: unknown, result: unknown) => (error ? reject(error) : resolve(result))
+    if (isPlain(core.config)) core.execute(sql, values, done)
+    else core.execute({ sql, values, ...form }, done)
+  })
+
+const executeByPromise: MysqlConnections['execute'] = async (connection, sql, values) => {
+  return (await (connection as MysqlConnection).execute({ sql, values, ...form }))[0]
+}
+
+/** Overrides the pool's settings for rows and types. */
+const form = {
+  rowsAsArray: false,
+  nestTables: false,
+  // Must be a function: mysql2 ignores anything else and uses the pool's.
+  typeCast: (_field: unknown, next: () => unknown) => next(),
+}
+
+/** Whether there is nothing to override, which costs mysql2 closures for each value. */
+const isPlain = (config: CoreConnection['config']): boolean =>
+  config?.typeCast === true && !config.rowsAsArray && !config.nestTables
 
 const isLate = (error: unknown): boolean => Object(error).code === 'ETIMEDOUT'
 

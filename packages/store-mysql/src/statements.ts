@@ -12,12 +12,12 @@ const allColumns =
   'data IS NOT NULL AND seen_at IS NOT NULL AND version IS NOT NULL AND (subject IS NULL OR subject IS NOT NULL)'
 
 /**
- * The rows of a SELECT with `isFound`, or one without, and in any case with the connection's `autocommit`: mysql2 does not
- * tell the status that comes with rows.
+ * One text per row: the connection's `autocommit`, because mysql2 does not tell the status that comes with rows, and after a
+ * comma the values found. If nothing was, the only row is the `autocommit`. A row of one value costs mysql2 least. As text,
+ * MariaDB has the variable as `ON` or `OFF`.
  */
-const withStatus = (columns: string, rest: string): string => `
-SELECT @@autocommit AS autocommit, found.* FROM (SELECT 1) AS one LEFT JOIN
-(SELECT 1 AS isFound, ${columns} ${rest}) AS found ON TRUE`
+const select = (found: string, from: string, where = ''): string => `
+SELECT CONCAT_WS(',', @@autocommit + 0, ${found}) AS text FROM (SELECT 1) AS one LEFT JOIN ${from} ON ${where || 'TRUE'}`
 
 /*
  * Each statement is one atomic step in its own transaction. It takes the caller's clock and never asks for the server's.
@@ -25,8 +25,12 @@ SELECT @@autocommit AS autocommit, found.* FROM (SELECT 1) AS one LEFT JOIN
  * A version is compared as bytes: every collation that MySQL and MariaDB share for ASCII ignores spaces at the end.
  */
 export const statements = (table: string) => ({
-  /** key, now */
-  read: withStatus('data, expires_at, seen_at, version, subject', `FROM ${table} WHERE \`key\` = ? AND expires_at > ?`),
+  /** key, now. The length tells where the version ends, which may contain a comma. */
+  read: select(
+    "expires_at, seen_at, LENGTH(version), CONCAT(version, COALESCE(subject, '')), data",
+    table,
+    '`key` = ? AND expires_at > ?',
+  ),
 
   /** data, expiresAt, seenAt, version, subject, key */
   insert: `
@@ -43,7 +47,7 @@ UPDATE ${table} SET data = ?, expires_at = ?, seen_at = ?, version = ?, subject 
 WHERE \`key\` = ? AND expires_at > ? AND CAST(version AS BINARY) = ?`,
 
   /** key, now */
-  version: withStatus('version', `FROM ${table} WHERE \`key\` = ? AND expires_at > ?`),
+  version: select('version', table, '`key` = ? AND expires_at > ?'),
 
   /** key, now, expected. Needs no room, unlike a replacement. */
   end: `
@@ -63,14 +67,14 @@ DELETE FROM ${table} WHERE \`key\` = ?`,
 DELETE FROM ${table} WHERE expires_at <= ? AND ${allColumns} ORDER BY expires_at LIMIT ${sweepBatch}`,
 
   /** the key before, now */
-  keys: withStatus(
+  keys: select(
     '`key`',
-    `FROM ${table} WHERE \`key\` > ? AND expires_at > ? AND ${allColumns} ORDER BY \`key\` LIMIT ${keysBatch}`,
+    `(SELECT \`key\` FROM ${table} WHERE \`key\` > ? AND expires_at > ? AND ${allColumns} ORDER BY \`key\` LIMIT ${keysBatch}) AS found`,
   ),
 
   /** the key before, now, subject */
-  keysOfSubject: withStatus(
+  keysOfSubject: select(
     '`key`',
-    `FROM ${table} WHERE \`key\` > ? AND expires_at > ? AND subject = ? AND ${allColumns} ORDER BY \`key\` LIMIT ${keysBatch}`,
+    `(SELECT \`key\` FROM ${table} WHERE \`key\` > ? AND expires_at > ? AND subject = ? AND ${allColumns} ORDER BY \`key\` LIMIT ${keysBatch}) AS found`,
   ),
 })
