@@ -5,7 +5,7 @@ import { reportSkipped } from './disk.js'
 import { entriesIn, shardNames } from './layout.js'
 import { SessionCell } from './session-cell.js'
 import { isComplete, keysListed, markComplete } from './subject-index.js'
-import { sweepShard } from './sweep.js'
+import { sweepDue, sweepShard } from './sweep.js'
 import { isLive } from './tag.js'
 import { Turns } from './turns.js'
 
@@ -17,10 +17,14 @@ export interface FileStoreOptions {
   readonly directory?: string
 }
 
+/** Every so many milliseconds a sweep looks at all sessions, for what was left by killed processes. */
+const walkInterval = 3_600_000
+
 /** Sessions in a directory of a local file system, safe across crashes and processes. */
 export function fileStore(options: FileStoreOptions = {}): SweepableStore & EnumerableStore {
   const directory = resolve(checkedDirectory(options))
   const turns = new Turns()
+  let walkedAt = Number.NEGATIVE_INFINITY
 
   return closable({
     name: 'file',
@@ -59,7 +63,10 @@ export function fileStore(options: FileStoreOptions = {}): SweepableStore & Enum
     },
 
     async sweep(call) {
-      let swept = 0
+      throwIfAborted(call)
+      let swept = await sweepDue(directory, call)
+      const now = Date.now()
+      if (Math.abs(now - walkedAt) < walkInterval) return swept
       // Start at a random shard, so that aborted sweeps do not always skip the same ones.
       const first = Math.floor(Math.random() * shardNames.length)
       for (const shard of [...shardNames.slice(first), ...shardNames.slice(0, first)]) {
@@ -67,6 +74,7 @@ export function fileStore(options: FileStoreOptions = {}): SweepableStore & Enum
         swept += await sweepShard(directory, `${directory}/${shard}`, call)
       }
       await markComplete(directory)
+      walkedAt = now
       return swept
     },
 

@@ -11,6 +11,7 @@ import type { Tag } from './tag.js'
  * sessions/0f/<key>.<attempt>.<previous>       a record file: the data that the tag of that attempt refers to
  * sessions/0f/new.<attempt>/<tag>              a folder on its way to its place
  * sessions/subjects/                           what subject-index.ts keeps
+ * sessions/due/                                what due.ts keeps
  */
 
 export interface Entry {
@@ -23,7 +24,7 @@ export interface Entry {
 }
 
 const entriesAtATime = 32
-const folderName = /^[0-9a-f]{64}$/
+export const folderName = /^[0-9a-f]{64}$/
 const newFolderName = /^new\.[0-9a-f]{16}$/
 const recordFileName = /^([0-9a-f]{64})\.([0-9a-f]{16})\.([0-9a-f]{16})$/
 

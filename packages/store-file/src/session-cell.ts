@@ -1,6 +1,7 @@
 import type { SessionRecord, StoreCall } from 'koa-session-core'
 import { throwIfAborted } from 'koa-session-core/store'
 import { discard, makeDirectory, reportSkipped, sync } from './disk.js'
+import { addDue, removeDue, spanOf } from './due.js'
 import { type Listing, listFolder, moveTag, publishFolder, removeFolder, removeTag } from './folder.js'
 import { folderOf, recordFileOf, shardOf } from './layout.js'
 import { listedIn, loadRecordFile, saveRecordFile } from './record-file.js'
@@ -61,6 +62,7 @@ export class SessionCell {
     const { expiresAt, seenAt } = record
     const next = makeTag(this.#key, { ...named, expiresAt, seenAt, attempt, previous: tag.attempt })
     try {
+      await this.#expireBefore(tag, next)
       const content = { ...named, key: this.#key, data }
       await saveRecordFile(this.#recordFile(next), content, () => sync(this.#shard))
       if (!isListed) await this.#list(next)
@@ -82,7 +84,9 @@ export class SessionCell {
   /** Give the tag other times. */
   async touch(tag: Tag, times: { readonly seenAt: number; readonly expiresAt: number }): Promise<boolean> {
     const { seenAt, expiresAt } = times
-    if (!(await moveTag(this.#folder, tag, makeTag(this.#key, { ...tag, seenAt, expiresAt })))) return false
+    const next = makeTag(this.#key, { ...tag, seenAt, expiresAt })
+    await this.#expireBefore(tag, next)
+    if (!(await moveTag(this.#folder, tag, next))) return false
     await sync(this.#folder)
     return true
   }
@@ -138,6 +142,12 @@ export class SessionCell {
     return recordFileOf(this.#directory, this.#key, tag)
   }
 
+  /** Let sweeps know of a session that is new, or is to expire before it was to. */
+  async #expireBefore(tag: Tag, next: Tag): Promise<void> {
+    if (tag.version !== '' && spanOf(next.expiresAt) >= spanOf(tag.expiresAt)) return
+    await addDue(this.#directory, this.#key, next.expiresAt)
+  }
+
   async #list({ subject, listed }: Listed): Promise<void> {
     if (subject !== undefined && listed !== undefined)
       await addEntry(this.#directory, { key: this.#key, subject, listed })
@@ -158,7 +168,10 @@ export class SessionCell {
 
   /** Clean up after an error. The rename may have worked all the same; then its file must stay. */
   async #undo(tag: Tag, next: Tag): Promise<void> {
-    if (tag.version === '') await this.end(tag)
+    if (tag.version === '') {
+      await this.end(tag)
+      await removeDue(this.#directory, this.#key, next.expiresAt)
+    }
     await this.#withdraw(next)
   }
 }

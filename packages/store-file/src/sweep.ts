@@ -1,10 +1,11 @@
 import { rm } from 'node:fs/promises'
 import type { StoreCall } from 'koa-session-core'
 import { throwIfAborted } from 'koa-session-core/store'
-import { reportSkipped } from './disk.js'
-import { type Entry, entriesIn } from './layout.js'
+import { discard, reportSkipped, rmdir } from './disk.js'
+import { addDue, dueFolderOf, spanOf } from './due.js'
+import { type Entry, entriesIn, folderName, namesIn } from './layout.js'
 import { SessionCell } from './session-cell.js'
-import { isSweepable } from './tag.js'
+import { isSweepable, sweepDelay } from './tag.js'
 
 /** Remove expired sessions and the leftovers of dead processes in one shard. Resolves to the number of sessions. */
 export async function sweepShard(directory: string, shard: string, call?: StoreCall): Promise<number> {
@@ -32,6 +33,40 @@ export async function sweepShard(directory: string, shard: string, call?: StoreC
     if (key === undefined || attempt === undefined || previous === undefined || known.has(attempt)) continue
     throwIfAborted(call)
     await new SessionCell(directory, key).removeLitter({ path, attempt, previous })
+  }
+  return swept
+}
+
+/** Remove the expired sessions that are known to be due. Resolves to the number of sessions. */
+export async function sweepDue(directory: string, call?: StoreCall): Promise<number> {
+  let swept = 0
+
+  const visit = async (folder: string, key: string): Promise<void> => {
+    if (!folderName.test(key)) return
+    const cell = new SessionCell(directory, key)
+    const { tag, blocked } = await cell.list()
+    if (blocked) return
+    if (tag && isSweepable(tag)) {
+      if (!(await cell.end(tag))) return
+      if (tag.version !== '') swept++
+    } else if (tag) {
+      // It lives longer than it was to: the entry follows.
+      if (dueFolderOf(directory, tag.expiresAt) === folder) return
+      if (!(await addDue(directory, key, tag.expiresAt))) return
+    }
+    await discard(`${folder}/${key}`)
+  }
+
+  const last = spanOf(Date.now() - sweepDelay)
+  for await (const spans of namesIn(`${directory}/due`, call)) {
+    for (const { name } of spans.filter(found => found.isDirectory() && Number(found.name) <= last)) {
+      throwIfAborted(call)
+      const folder = `${directory}/due/${name}`
+      for await (const entries of namesIn(folder, call)) {
+        await Promise.all(entries.map(entry => visit(folder, entry.name)))
+      }
+      await rmdir(folder).catch(() => {})
+    }
   }
   return swept
 }

@@ -59,7 +59,7 @@ export function parseTag(key: string, name: string): Tag | undefined {
 }
 
 /** A session is deleted this many milliseconds after its expiry, so that one fast clock signs nobody out. */
-const sweepDelay = 3_600_000
+export const sweepDelay = 3_600_000
 
 /** By the clock of this process. */
 export const isSweepable = (tag: Tag): boolean => tag.expiresAt <= Date.now() - sweepDelay

@@ -41,7 +41,7 @@ const scenarios: readonly Scenario[] = [
     call: ['write', key, second, null],
     before: undefined,
     after: second,
-    takes: 'mkdir fsync mkdir rename pwrite64 fsync fsync rename fsync',
+    takes: 'mkdir fsync mkdir rename mkdir mkdir mkdir pwrite64 fsync fsync rename fsync',
   },
   {
     title: 'a write over another',
@@ -91,7 +91,7 @@ const scenarios: readonly Scenario[] = [
     call: ['sweepLater', 3 * 3_600_000],
     before: first,
     after: undefined,
-    takes: 'unlink unlink rmdir unlink rmdir',
+    takes: 'unlink unlink rmdir unlink rmdir unlink rmdir',
   },
 ]
 
@@ -152,7 +152,8 @@ async function leavesNothing(directory: string, version: string | null): Promise
   if ((await store.read(key))?.data !== third.data) throw new Error('the next write is not there')
   await store.sweep()
   const files = await readdir(directory, { recursive: true })
-  const session = files.filter(path => !/^subjects(\/complete|\/[0-9a-f]{2})?$/.test(path))
+  const session = files.filter(path => !/^(due|subjects(\/complete|\/[0-9a-f]{2})?$)/.test(path))
   // A shard, and in it the session's folder, its tag and its record file.
+  if (!files.some(path => path.startsWith('due/') && path.endsWith(key))) throw new Error('no sweep would look at it')
   if (session.length !== 4) throw new Error(`left behind: ${files.join(' ')}`)
 }
