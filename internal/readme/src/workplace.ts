@@ -16,7 +16,9 @@ declare global {
 }
 `
 /** Libraries without types. */
-const untyped = ['koa-passport', 'passport-local', 'vitest'].map(name => `declare module '${name}'\n`).join('')
+const untyped = ['cookie-signature', 'koa-passport', 'passport-local', 'vitest']
+  .map(name => `declare module '${name}'\n`)
+  .join('')
 
 const config = {
   extends: join(root, 'tsconfig.base.json'),
