@@ -1,4 +1,5 @@
 export { isWhole, kindOf, OptionCheck, type OptionNames, show } from './check.js'
+export { type Bounded, type Deadline, Deadlines } from './deadlines.js'
 export { IdleConnections } from './idle-connections.js'
 export { type Explaining, lastError } from './last-error.js'
 export { answerWithin, NoAnswerError } from './no-answer.js'

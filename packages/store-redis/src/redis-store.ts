@@ -1,11 +1,13 @@
-import type { EnumerableStore } from 'koa-session-core'
-import { closable, type Explaining, lastError, untilAborted } from 'koa-session-core/store'
+import type { EnumerableStore, SessionRecord, StoreCall } from 'koa-session-core'
+import { closable, type Explaining, lastError, throwIfAborted, untilAborted } from 'koa-session-core/store'
 import { OwnClient, type RedisClient } from './client.js'
+import { reasonFor } from './lost-connection.js'
 import { checkedOptions, type RedisStoreOptions } from './options.js'
+import { decode, decodeHash, encode, encodeVersion, foreign } from './record.js'
 import { scanKeys } from './scan.js'
 import type { Script } from './script.js'
-import { destroyRecord, judgeRecord, readRecord, touchRecord, writeRecord } from './scripts.js'
-import { isSettled, type Listed, SubjectIndex, slack } from './subject-index.js'
+import { destroyRecord, judgeRecord, readRecord, slack, touchRecord, writeRecord } from './scripts.js'
+import { isSettled, type Listed, SubjectIndex } from './subject-index.js'
 
 /** Number of scanned keys that are checked together. */
 const batch = 200
@@ -14,7 +16,7 @@ const batch = 200
 const fewMembers = 50
 
 /** The reply of a script that changes a record, as described in scripts.ts. */
-type Answer = readonly [status: number, subject?: string, listing?: string]
+type Answer = number | readonly [status: number, subject: string, listing: string]
 
 /** Sessions in Redis: one server, Sentinel or Cluster. */
 export function redisStore(options: RedisStoreOptions): EnumerableStore {
@@ -22,78 +24,79 @@ export function redisStore(options: RedisStoreOptions): EnumerableStore {
   const opened = given === undefined ? new OwnClient(url) : undefined
   const client: RedisClient = given ?? (opened as OwnClient)
   const index = new SubjectIndex(client, prefix)
+  // Such a client may send GET to a replica, where a session that was ended may still live. EVALSHA goes to the master.
+  const readsReplicas = client.nodes !== undefined && client.options?.scaleReads !== 'master'
 
   const recordAt = (key: string): string => prefix + key
 
   /** Runs a script that changes the record under `key`, and removes the listing that became obsolete. */
-  async function change(script: Script, key: string, ...args: (string | number)[]): Promise<Answer> {
-    const answer = (await script.run(client, recordAt(key), ...args)) as Answer
-    const [status, subject, listing] = answer
-    if (status < 2 && subject !== undefined && listing !== undefined) index.remove(subject, { key, listing })
-    return answer
+  function change(call: StoreCall | undefined, script: Script, key: string, ...args: string[]): Promise<Answer> {
+    return untilAborted(call, async () => {
+      const answer = (await script.run(client, recordAt(key), Date.now(), ...args)) as Answer
+      if (typeof answer === 'object' && answer[0] < 2) index.remove(answer[1], { key, listing: answer[2] })
+      return answer
+    })
   }
+
+  const readByScript = (key: string): Promise<SessionRecord | undefined> =>
+    readRecord.run(client, recordAt(key)).then(unpack, unlessForeign(foreign))
+
+  const read = (key: string): Promise<SessionRecord | undefined> =>
+    client.call('get', recordAt(key)).then(unpack, error => {
+      // Perhaps a record of the first layout.
+      if (isWrongType(error)) return readByScript(key)
+      throw reasonFor(error, client)
+    })
 
   return closable<EnumerableStore & Explaining>({
     name: 'redis',
 
-    async read(key, { signal } = {}) {
-      const found = await untilAborted(signal, () =>
-        readRecord.run(client, recordAt(key), Date.now()).catch(unlessForeign(foreign)),
-      )
-      if (!found) return undefined
-      const [expiresAt, data, seenAt, version, subject] = found as [string, string, string, string, string | null]
-      const record = { data, expiresAt: Number(expiresAt), seenAt: Number(seenAt), version }
-      return subject === null ? record : { ...record, subject }
-    },
+    read: (key, call) => untilAborted(call, () => (readsReplicas ? readByScript(key) : read(key))),
 
-    async write(key, { data, expiresAt, seenAt, version, subject = '' }, expected, { signal } = {}) {
-      const condition = expected === null ? [] : [expected]
-      const attempt = (listing: string, until: number) => {
-        const now = Date.now()
-        const state = [version, data, expiresAt, seenAt, subject, listing, until]
-        const args = [now, lifetime(expiresAt, now), ...state, ...condition]
-        return untilAborted(signal, () => change(writeRecord, key, ...args))
-      }
-      const list = (listing?: string) => untilAborted(signal, () => index.add(subject, key, expiresAt, listing))
+    async write(key, record, expected, call) {
+      const { subject, expiresAt } = record
+      const condition = expected === null ? [] : [encodeVersion(expected)]
+      const attempt = (listed?: [string, number]) =>
+        change(call, writeRecord, key, encode(record, listed), ...condition)
+      if (!subject) return statusOf(await attempt()) > 0
+      const list = (listing?: string) => untilAborted(call, () => index.add(subject, key, expiresAt, listing))
       // List the session before writing its record, so that `revokeAll` misses none.
-      const isNew = expected === null && subject !== '' && expiresAt > Date.now()
-      const [status, , listing = ''] = await (isNew ? attempt(...(await list())) : attempt('', 0))
-      if (status === 2) return (await attempt(...(await list(listing || undefined))))[0] > 0
+      const isNew = expected === null && expiresAt > Date.now()
+      const answer = await attempt(isNew ? await list() : undefined)
+      const [status, , listing = ''] = typeof answer === 'object' ? answer : [answer]
+      if (status === 2) return statusOf(await attempt(await list(listing || undefined))) > 0
       // It is listed long enough, unless the server has lost the index.
       if (status === 3) index.restore(subject, { key, listing }, expiresAt, recordAt(key)).catch(() => {})
       return status > 0
     },
 
-    async touch(key, { seenAt, expiresAt }, expected, { signal } = {}) {
-      const attempt = (...listed: (string | number)[]) => {
-        const now = Date.now()
-        const args = [now, lifetime(expiresAt, now), expected, expiresAt, seenAt, ...listed]
-        return untilAborted(signal, () => change(touchRecord, key, ...args))
-      }
-      const [status, subject = '', listing] = await attempt()
-      if (status !== 2) return status === 1
-      const listed = await untilAborted(signal, () => index.add(subject, key, expiresAt, listing || undefined))
-      return (await attempt(subject, ...listed))[0] === 1
+    async touch(key, { seenAt, expiresAt }, expected, call) {
+      const args = [encodeVersion(expected), String(expiresAt), String(seenAt)]
+      const answer = await change(call, touchRecord, key, ...args)
+      if (typeof answer === 'number' || answer[0] !== 2) return statusOf(answer) === 1
+      const [, subject, listing] = answer
+      const [next, until] = await untilAborted(call, () => index.add(subject, key, expiresAt, listing || undefined))
+      return statusOf(await change(call, touchRecord, key, ...args, subject, next, String(until))) === 1
     },
 
-    async destroy(key, { signal } = {}) {
-      await untilAborted(signal, () => change(destroyRecord, key))
+    async destroy(key, call) {
+      await change(call, destroyRecord, key)
     },
 
     async *keys(call = {}) {
       const { subject } = call
-      call.signal?.throwIfAborted()
+      throwIfAborted(call)
       const found = subject === undefined ? scanKeys(client, prefix, batch, call) : index.members(subject, call)
       const seen = new Set<string>()
       for await (const page of found) {
-        const verdicts = await untilAborted(call.signal, () => judge(page, subject))
+        const verdicts = await untilAborted(call, () => judge(page, subject))
         const stale = page.filter((listed, n) => verdicts[n] === -1 && isSettled(listed))
         if (subject !== undefined) index.remove(subject, ...stale)
         for (const [n, { key }] of page.entries()) {
           if (verdicts[n] !== 1 || seen.has(key)) continue
           seen.add(key)
           yield key
-          call.signal?.throwIfAborted()
+          throwIfAborted(call)
         }
       }
     },
@@ -118,18 +121,20 @@ export function redisStore(options: RedisStoreOptions): EnumerableStore {
   }
 }
 
-/** In place of what a script reads where another program has put a value of another type. The core cannot decode it. */
-const foreign = [Number.MAX_SAFE_INTEGER, '', 0, '', null]
+const statusOf = (answer: Answer): number => (typeof answer === 'number' ? answer : answer[0])
 
-/** Such a value is no failure of Redis. */
-function unlessForeign(answer: unknown): (error: unknown) => unknown {
-  return error => {
-    if (String((error as Partial<Error> | null)?.message).includes('WRONGTYPE')) return answer
-    throw error
-  }
+/** The record in the answer of GET or readRecord. */
+function unpack(found: unknown): SessionRecord | undefined {
+  if (typeof found === 'string') return decode(found)
+  return Array.isArray(found) ? decodeHash(found) : undefined
 }
 
-/** For how long Redis keeps what expires then, in milliseconds; 0: it has expired. */
-function lifetime(expiresAt: number, now: number): number {
-  return expiresAt <= now ? 0 : Math.ceil(expiresAt - now) + slack
+/** A value of another type, of an older version or of another program, is no failure of Redis. */
+const isWrongType = (error: unknown): boolean => String((error as Partial<Error> | null)?.message).includes('WRONGTYPE')
+
+function unlessForeign<T>(answer: T): (error: unknown) => T {
+  return error => {
+    if (isWrongType(error)) return answer
+    throw error
+  }
 }

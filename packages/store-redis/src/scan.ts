@@ -13,10 +13,10 @@ export async function* scanKeys(
   // SCAN returns keys with the client's prefix, but the client does not add its prefix to a pattern.
   const start = (client.options?.keyPrefix ?? '') + prefix
   const pattern = `${start.replace(/[*?[\]\\]/g, '\\$&')}[0-9a-f]*`
-  for (const node of await nodesOf(client, call.signal)) {
+  for (const node of await nodesOf(client, call)) {
     let cursor = '0'
     do {
-      const reply = await untilAborted(call.signal, () => node.call('scan', cursor, 'match', pattern, 'count', count))
+      const reply = await untilAborted(call, () => node.call('scan', cursor, 'match', pattern, 'count', count))
       const [next, names] = reply as [string, string[]]
       cursor = String(next)
       yield names
@@ -26,13 +26,10 @@ export async function* scanKeys(
   }
 }
 
-async function nodesOf(
-  client: RedisClient,
-  signal: AbortSignal | undefined,
-): Promise<readonly Pick<RedisClient, 'call'>[]> {
+async function nodesOf(client: RedisClient, call: StoreCall): Promise<readonly Pick<RedisClient, 'call'>[]> {
   if (client.nodes === undefined) return [client]
   // A Cluster client knows its nodes once it has answered.
-  await untilAborted(signal, () => client.call('ping'))
+  await untilAborted(call, () => client.call('ping'))
   const nodes = client.nodes('master')
   // An empty answer would silently sign people out.
   if (nodes.length === 0) throw new Error('the Redis Cluster has no master')

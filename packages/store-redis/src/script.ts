@@ -12,13 +12,11 @@ export class Script {
     this.#hash = createHash('sha1').update(text).digest('hex')
   }
 
-  async run(client: RedisClient, key: string, ...args: (string | number)[]): Promise<unknown> {
-    try {
-      return await client.call('evalsha', this.#hash, 1, key, ...args)
-    } catch (error) {
+  run(client: RedisClient, key: string, ...args: (string | number)[]): Promise<unknown> {
+    return client.call('evalsha', this.#hash, 1, key, ...args).catch(error => {
       // A server that does not know the script ran nothing.
       if (!String((error as Partial<Error> | null)?.message).startsWith('NOSCRIPT')) throw reasonFor(error, client)
       return client.call('eval', this.#text, 1, key, ...args)
-    }
+    })
   }
 }

@@ -1,96 +1,130 @@
 import { Script } from './script.js'
 
 /*
- * Every script takes the caller's clock as its first argument and never asks for the server's. `expiresAt` decides what
- * is alive; the expiry of a key only reclaims its memory.
+ * Every script on a record takes the caller's clock as its first argument and never asks for the server's. `expiresAt` decides
+ * what is alive; the expiry of a key only reclaims its memory.
  *
- * Reading is a script as well, and not HMGET, which a Cluster client may send to a replica.
- *
- * Those that change a record answer { status } or { status, subject, listing }: a listing in the index of that subject.
+ * The scripts that change a record answer a status, or { status, subject, listing }: a listing in the index of that subject.
  *   0: lost; 1: done. The listing is one that no record needs any more.
  *   2: nothing was done, because the record must be listed first. The listing is the one it has, or ''.
+ *   3: done. The record keeps this listing.
  */
 
-/** Data of so many characters may replace shorter ones also where the server is full: enough for a tombstone. */
+/** Redis keeps a session's key and listing this many milliseconds longer than the session, because a clock may be fast. */
+export const slack = 3_600_000
+
+/** Data of so many characters may replace shorter ones even if the server is full: enough for a tombstone. */
 const smallest = 512
 
-/** now */
+/** So many bytes contain every header. */
+const enough = 300
+
+/**
+ * `load` gives the parts of the stored header, `subject`, `listing` and `listedUntil` as '' if there is none, and where the
+ * data begin. A record of the first layout is a hash, so its data begin nowhere. Any other value is WRONGTYPE.
+ */
+const record = `
+local pattern = '^s1 (%S+) (%S+) (%S*) ?(%S*) ?(%S*) ?(%S*)\\n()'
+local function load()
+  local text = redis.pcall('GETRANGE', KEYS[1], 0, ${enough})
+  if text == '' then return nil, nil, '', '', '' end
+  if type(text) == 'string' then
+    local expiresAt, seenAt, version, subject, listing, listedUntil, start = string.match(text, pattern)
+    if tonumber(expiresAt or '') then return tonumber(expiresAt), version, subject, listing, listedUntil, start end
+  end
+  local hash = redis.call('HMGET', KEYS[1], 'expiresAt', 'version', 'subject', 'listing', 'listedUntil')
+  return tonumber(hash[1] or ''), hash[2], hash[3] or '', hash[4] or '', hash[5] or ''
+end`
+
+const changes = `${record}
+local now = tonumber(ARGV[1])
+local function ttl(expiresAt)
+  return string.format('%.0f', math.ceil(expiresAt - now) + ${slack})
+end
+local function answer(status, subject, listing)
+  if subject == '' then return status end
+  return { status, subject, listing }
+end`
+
+/** The text of a record, or the fields of the first layout. */
 export const readRecord = new Script(`
-local record = redis.call('HMGET', KEYS[1], 'expiresAt', 'data', 'seenAt', 'version', 'subject')
-local expiresAt = tonumber(record[1] or '')
-if not expiresAt or expiresAt <= tonumber(ARGV[1]) then return false end
-return record
+local text = redis.pcall('GET', KEYS[1])
+if type(text) ~= 'table' then return text end
+return redis.call('HMGET', KEYS[1], 'expiresAt', 'data', 'seenAt', 'version', 'subject')
 `)
 
-/** now, ttl (0: already expired), version, data, expiresAt, seenAt, subject or '', listing or '', until, [expected] */
-export const writeRecord = new Script(`
-local stored = redis.call('HMGET', KEYS[1], 'expiresAt', 'version', 'subject', 'listing', 'listedUntil')
-local version = stored[1] and tonumber(stored[1]) > tonumber(ARGV[1]) and stored[2]
-local subject, listing, listedUntil = ARGV[7], ARGV[8], ARGV[9]
-if version == ARGV[3] or version ~= (ARGV[10] or false) then
-  local status = version == ARGV[3] and 1 or 0
-  if listing == '' or stored[3] == subject and stored[4] == listing then return { status } end
+/** now, text, [expected]. A text with a subject and no listing takes over the listing of the stored record. */
+export const writeRecord = new Script(`${changes}
+local text = ARGV[2]
+local expiresAt, _, version, subject, listing, listedUntil, start = string.match(text, pattern)
+expiresAt = tonumber(expiresAt)
+local size = #text - start + 1
+local storedUntil, stored, storedSubject, storedListing, storedListedUntil, storedStart = load()
+stored = storedUntil and storedUntil > now and stored or false
+if stored == version or stored ~= (ARGV[3] or false) then
+  local status = stored == version and 1 or 0
+  if listing == '' or storedSubject == subject and storedListing == listing then return status end
   return { status, subject, listing }
 end
-if tonumber(ARGV[2]) == 0 then
+if expiresAt <= now then
   redis.call('DEL', KEYS[1])
-  subject = ''
+  return answer(1, storedSubject, storedListing)
+end
+if subject ~= '' and listing == '' then
+  listing = storedSubject == subject and storedListing or ''
+  if listing == '' or tonumber(storedListedUntil) < expiresAt then return { 2, subject, listing } end
+  text = string.sub(text, 1, start - 2) .. ' ' .. listing .. ' ' .. storedListedUntil .. string.sub(text, start - 1)
+end
+local result = redis.pcall('SET', KEYS[1], text, 'PX', ttl(expiresAt))
+if result.err then
+  -- A full server refuses this, but not after the same script has freed memory. A tombstone, say, needs less than it frees.
+  if not stored or not string.find(result.err, 'OOM', 1, true) then return result end
+  local freed = storedStart and redis.call('STRLEN', KEYS[1]) - storedStart + 1
+    or #(redis.call('HGET', KEYS[1], 'data') or '')
+  if size > math.max(freed, ${smallest}) then return result end
+  redis.call('DEL', KEYS[1])
+  redis.call('SET', KEYS[1], text, 'PX', ttl(expiresAt))
+end
+local isKept = storedSubject == subject and storedListing == listing
+return answer(isKept and 3 or 1, storedSubject, storedListing)
+`)
+
+/** now, expected, expiresAt, seenAt, [subject, listing, listedUntil] */
+export const touchRecord = new Script(`${changes}
+local storedUntil, version, subject, listing, listedUntil, start = load()
+if not storedUntil or storedUntil <= now or version ~= ARGV[2] then
+  if not ARGV[6] or subject == ARGV[5] and listing == ARGV[6] then return 0 end
+  return { 0, ARGV[5], ARGV[6] }
+end
+local expiresAt = tonumber(ARGV[3])
+if expiresAt <= now then
+  redis.call('DEL', KEYS[1])
+  return answer(1, subject, listing)
+end
+local header = 's1 ' .. ARGV[3] .. ' ' .. ARGV[4] .. ' ' .. version
+local status = 1
+if subject ~= '' then
+  local next, nextUntil = ARGV[6] or listing, ARGV[7] or listedUntil
+  if next == '' or tonumber(nextUntil) < expiresAt then return { 2, subject, next } end
+  header = header .. ' ' .. subject .. ' ' .. next .. ' ' .. nextUntil
+  if next ~= listing then status = { 1, subject, listing } end
+end
+header = header .. '\\n'
+-- A full server lets a script go on that has changed something, and this one needs no more memory than there is.
+redis.call('PEXPIRE', KEYS[1], ttl(expiresAt))
+if start == #header + 1 then
+  redis.call('SETRANGE', KEYS[1], 0, header)
 else
-  if subject ~= '' and listing == '' then
-    local isListed = stored[3] == subject and stored[4]
-    if not isListed or tonumber(stored[5]) < tonumber(ARGV[5]) then return { 2, subject, isListed or '' } end
-    listing, listedUntil = stored[4], stored[5]
-  end
-  local fields = { 'version', ARGV[3], 'data', ARGV[4], 'expiresAt', ARGV[5], 'seenAt', ARGV[6] }
-  local result = redis.pcall('HSET', KEYS[1], unpack(fields))
-  if type(result) == 'table' and result.err then
-    -- A full server refuses this, but not after the same script has freed memory. A tombstone, say, needs less than it frees.
-    local least = math.max(#(redis.call('HMGET', KEYS[1], 'data')[1] or ''), ${smallest})
-    if not version or #ARGV[4] > least or not string.find(result.err, 'OOM', 1, true) then return result end
-    redis.call('DEL', KEYS[1])
-    redis.call('HSET', KEYS[1], unpack(fields))
-  end
-  if subject == '' then
-    redis.call('HDEL', KEYS[1], 'subject', 'listing', 'listedUntil')
-  else
-    redis.call('HSET', KEYS[1], 'subject', subject, 'listing', listing, 'listedUntil', listedUntil)
-  end
-  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+  local data = start and redis.call('GETRANGE', KEYS[1], start - 1, -1) or redis.call('HGET', KEYS[1], 'data')
+  redis.call('SET', KEYS[1], header .. data, 'PX', ttl(expiresAt))
 end
-if not stored[3] then return { 1 } end
-if stored[3] == subject and stored[4] == listing then return { 3, subject, listing } end
-return { 1, stored[3], stored[4] or '' }
+return status
 `)
 
-/** now, ttl (0: already expired), expected, expiresAt, seenAt, [subject, listing, until] */
-export const touchRecord = new Script(`
-local stored = redis.call('HMGET', KEYS[1], 'expiresAt', 'version', 'subject', 'listing', 'listedUntil')
-if not stored[1] or tonumber(stored[1]) <= tonumber(ARGV[1]) or stored[2] ~= ARGV[3] then
-  if not ARGV[7] or stored[3] == ARGV[6] and stored[4] == ARGV[7] then return { 0 } end
-  return { 0, ARGV[6], ARGV[7] }
-end
-if tonumber(ARGV[2]) == 0 then
-  redis.call('DEL', KEYS[1])
-  if stored[3] then return { 1, stored[3], stored[4] or '' } end
-  return { 1 }
-end
-local unneeded = { 1 }
-if stored[3] then
-  local listing, listedUntil = ARGV[7] or stored[4], ARGV[8] or stored[5]
-  if not listing or tonumber(listedUntil) < tonumber(ARGV[4]) then return { 2, stored[3], listing or '' } end
-  redis.call('HSET', KEYS[1], 'listing', listing, 'listedUntil', listedUntil)
-  if stored[4] ~= listing then unneeded = { 1, stored[3], stored[4] or '' } end
-end
-redis.call('HSET', KEYS[1], 'expiresAt', ARGV[4], 'seenAt', ARGV[5])
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
-return unneeded
-`)
-
-export const destroyRecord = new Script(`
-local stored = redis.call('HMGET', KEYS[1], 'subject', 'listing')
+export const destroyRecord = new Script(`${changes}
+local _, _, subject, listing = load()
 redis.call('DEL', KEYS[1])
-if stored[1] then return { 1, stored[1], stored[2] or '' } end
-return { 1 }
+return answer(1, subject, listing)
 `)
 
 /**
@@ -98,17 +132,16 @@ return { 1 }
  *
  * 1: the session lives; 0: by this clock it does not; -1: nor will it by any other, or it is somebody else's.
  */
-export const judgeRecord = new Script(`
-local stored = redis.call('HMGET', KEYS[1], 'expiresAt', 'subject')
-local expiresAt = tonumber(stored[1] or '')
-if not expiresAt or expiresAt <= tonumber(ARGV[2]) or ARGV[3] and stored[2] ~= ARGV[3] then return -1 end
+export const judgeRecord = new Script(`${record}
+local expiresAt, _, subject = load()
+if not expiresAt or expiresAt <= tonumber(ARGV[2]) or ARGV[3] and subject ~= ARGV[3] then return -1 end
 return expiresAt > tonumber(ARGV[1]) and 1 or 0
 `)
 
 /** subject, listing. Whether the record is listed so. */
-export const holdsListing = new Script(`
-local stored = redis.call('HMGET', KEYS[1], 'subject', 'listing')
-return stored[1] == ARGV[1] and stored[2] == ARGV[2] and 1 or 0
+export const holdsListing = new Script(`${record}
+local _, _, subject, listing = load()
+return subject == ARGV[1] and listing == ARGV[2] and 1 or 0
 `)
 
 const prune = `

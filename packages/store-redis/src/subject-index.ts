@@ -2,10 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { StoreCall } from 'koa-session-core'
 import { untilAborted } from 'koa-session-core/store'
 import type { RedisClient } from './client.js'
-import { addToIndex, holdsListing, readIndex } from './scripts.js'
-
-/** Redis keeps a session's key and listing this many milliseconds longer than the session, because a clock may be fast. */
-export const slack = 3_600_000
+import { addToIndex, holdsListing, readIndex, slack } from './scripts.js'
 
 /** One place of a session in the index of its subject. */
 export interface Listed {
@@ -64,7 +61,7 @@ export class SubjectIndex {
   async *members(subject: string, call: StoreCall): AsyncGenerator<Listed[]> {
     for (let place: string[] = []; ; ) {
       const args = [Date.now() - slack, batch, ...place]
-      const reply = await untilAborted(call.signal, () => readIndex.run(this.#client, this.#at(subject), ...args))
+      const reply = await untilAborted(call, () => readIndex.run(this.#client, this.#at(subject), ...args))
       const [score = '', ...members] = reply as string[]
       yield members.flatMap(parseMember)
       if (members.length < batch) return

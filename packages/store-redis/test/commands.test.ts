@@ -3,6 +3,7 @@ import { newKey, newRecord, newWorld, ownServer, writeLoad } from '@koa-session/
 import anyTest, { type ExecutionContext } from 'ava'
 import { Redis } from 'ioredis'
 import { redisStore } from 'koa-session-store-redis'
+import { earlierStore } from './earlier-store.js'
 
 const server = await ownServer('redis')
 const test = server ? anyTest.serial : anyTest.skip
@@ -75,18 +76,43 @@ test('the index of the subject is written before the session', async t => {
   t.true(keys[0]?.endsWith(`subject:${subject}`) && keys[1]?.endsWith(key), keys.join())
 })
 
-test('every script touches the one key it names, and no command is KEYS', async t => {
+test('a read is a GET, every script touches the one key it names, and no command is KEYS', async t => {
   const { use } = await stage(t)
   let key: string | undefined
   for (const { words, isInner } of await monitored(t, use)) {
     const [name = '', ...args] = words
-    t.true(['evalsha', 'zrem', 'scan'].includes(name) || isInner, name)
+    t.true(['get', 'evalsha', 'zrem', 'scan'].includes(name) || isInner, name)
     t.not(name, 'keys')
     if (isInner) t.is(args[0], key, `${name} in a script`)
     else if (name === 'evalsha') {
       t.is(args[1], '1')
       key = args[2]
     }
+  }
+})
+
+test('a Cluster client that may read from replicas asks by a script, which goes to the master', async t => {
+  const { client } = await stage(t)
+  const key = newKey()
+  const prefix = `${newWorld()}:`
+  const [early, record] = [newKey(), newRecord()]
+  await earlierStore(client, prefix).write(early, record, null)
+  for (const [scaleReads, command] of [
+    ['master', 'get'],
+    ['slave', 'evalsha'],
+    ['all', 'evalsha'],
+    [() => client, 'evalsha'],
+    [undefined, 'evalsha'],
+  ] as const) {
+    const cluster = {
+      call: (name: string, ...args: (string | number)[]) => client.call(name, ...args),
+      nodes: () => [client],
+      options: { scaleReads },
+    }
+    const store = redisStore({ client: cluster, prefix })
+    const asked = await monitored(t, () => store.read(key))
+    t.is(asked.find(({ isInner }) => !isInner)?.words[0], command, String(scaleReads))
+    t.deepEqual(await store.read(early), record)
   }
 })
 

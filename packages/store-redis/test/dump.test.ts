@@ -12,7 +12,7 @@ async function dump(url: string): Promise<Buffer> {
   const keys = await client.keys(`${world}*`)
   const values = await Promise.all(keys.map(key => client.dumpBuffer(key)))
   const texts = await Promise.all(
-    keys.map(async key => (await client.type(key)) === 'hash' && (await client.hgetall(key))),
+    keys.map(async key => (await client.type(key)) === 'string' && (await client.get(key))),
   )
   client.disconnect()
   return Buffer.concat([Buffer.from(JSON.stringify([keys, texts])), ...values.map(value => value ?? Buffer.of())])

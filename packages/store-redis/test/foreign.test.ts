@@ -12,6 +12,8 @@ const key = createHash('sha256').update(id).digest('hex')
 
 const foreign: Record<string, (client: Redis, at: string) => Promise<unknown>> = {
   'a string': (client, at) => client.set(at, '{"cookie":{}}'),
+  'a string that begins like a session': (client, at) => client.set(at, 's1 soon 1 v\na'),
+  'a string with a damaged version': (client, at) => client.set(at, 's1 9e15 1 %zz\na'),
   'a list': (client, at) => client.rpush(at, 'a'),
   'a set': (client, at) => client.sadd(at, 'a'),
   'a sorted set': (client, at) => client.zadd(at, 1, 'a'),
