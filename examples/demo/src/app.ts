@@ -2,7 +2,9 @@ import Router from '@koa/router'
 import Koa, { type Context } from 'koa'
 import { memoryStore, type SessionInfo, type Sessions, type Store, session } from 'koa-session-core'
 import { readForm } from './form.js'
-import { homePage, type Message, script, signInPage } from './pages.js'
+import { deviceName, homeBody, type Message, page, type Race, signInBody } from './pages.js'
+import { raceRoutes, run } from './race.js'
+import { script } from './script.js'
 
 declare module 'koa-session-core' {
   interface SessionData {
@@ -20,17 +22,25 @@ export function createApp(store: Store = memoryStore()): { app: Koa; sessions: S
   const sessions = session({ store, subject: data => data.user })
   const router = new Router()
 
-  router.get('/', async ctx => {
+  router.get('/', ctx => show(ctx))
+
+  // Where there is no JavaScript, the server itself sends the requests.
+  router.post('/race', async ctx => {
+    const name = (await readForm(ctx)).get('race')
+    if (name !== 'requests' && name !== 'sign-out') return ctx.throw(400)
+    await show(ctx, { name, outcomes: await run(ctx, name) })
+  })
+
+  async function show(ctx: Context, race?: Race): Promise<void> {
     const { user, cart = {} } = ctx.session
     const messages = await ctx.flash<Message>()
-    if (user === undefined) {
-      ctx.body = signInPage(messages)
-      return
-    }
     const devices: SessionInfo[] = []
-    for await (const device of sessions.list(user)) devices.push(device)
-    ctx.body = homePage({ user, cart, messages, devices, session: ctx.session })
-  })
+    if (user !== undefined) for await (const device of sessions.list(user)) devices.push(device)
+    const wasSignedOut = ctx.session.isNew && /(^|; )(__Host-)?sid=/.test(ctx.get('Cookie'))
+    const body =
+      user === undefined ? signInBody({ wasSignedOut }) : homeBody({ user, cart, devices, session: ctx.session })
+    ctx.body = page({ messages, race }, body)
+  }
 
   router.post('/sign-in', async ctx => {
     const form = await readForm(ctx)
@@ -42,7 +52,7 @@ export function createApp(store: Store = memoryStore()): { app: Koa; sessions: S
     // A new login gets a new id, so an id that somebody planted before is worthless.
     await ctx.session.regenerate()
     ctx.session.user = user
-    ctx.session.device = ctx.get('User-Agent').slice(0, 200) || 'an unnamed device'
+    ctx.session.device = deviceName(ctx.get('User-Agent'))
     if (form.has('remember')) ctx.session.maxAge = thirtyDays
     ctx.flash('success', `Signed in as ${user}`)
     back(ctx)
@@ -101,10 +111,15 @@ export function createApp(store: Store = memoryStore()): { app: Koa; sessions: S
   })
 
   app.use(async (ctx, next) => {
-    ctx.set('Content-Security-Policy', "default-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'")
+    ctx.set(
+      'Content-Security-Policy',
+      "default-src 'self'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'none'",
+    )
     await next()
   })
-  app.use(sessions).use(router.routes()).use(router.allowedMethods())
+  const races = raceRoutes(store)
+  app.use((ctx, next) => (ctx.path.startsWith('/race/') ? next() : sessions(ctx, next)))
+  app.use(races.routes()).use(router.routes()).use(races.allowedMethods()).use(router.allowedMethods())
   return { app, sessions }
 }
 
