@@ -282,6 +282,52 @@ test('the sign-out of docs/migrating.md ends the session in both apps', async t 
     )
 })
 
+test('passport keeps a cart over a login with koa-session; with koa-session-core it does if keepSessionInfo is set', async t => {
+  const { KoaPassport } = createRequire(import.meta.url)('koa-passport')
+  const passport = new KoaPassport()
+  passport.use('any', {
+    authenticate(this: { success(user: object): void }) {
+      this.success({ id: 1 })
+    },
+  })
+  passport.serializeUser((user: { id: number }, done: (error: null, id: number) => void) => done(null, user.id))
+  passport.deserializeUser((id: number, done: (error: null, user: object) => void) => done(null, { id }))
+  const logins = [passport.authenticate('any', {}), passport.authenticate('any', { keepSessionInfo: true })]
+  const paths = ['/login', '/login-keep']
+  const start = (mount: (app: Koa) => unknown) => {
+    const app = new Koa()
+    app.keys = keys
+    mount(app)
+    app.use(passport.initialize()).use(passport.session())
+    app.use((ctx, next) => logins[paths.indexOf(ctx.path)]?.(ctx, next) ?? next())
+    return serve(t, app.use(page))
+  }
+  const old = await start(app => koaSessionCookies.mount(app, hour))
+  const sessions = session({
+    // As in docs/migrating.md.
+    subject: data => (data as { passport?: { user?: number } }).passport?.user?.toString(),
+    adopt: { from: blocks.from, until: later },
+  })
+  const url = await start(app => app.use(sessions))
+  const cart = ['tea']
+  for (const [login, kept] of [
+    [`${old}/login`, true],
+    [`${url}/login`, false],
+    [`${url}/login-keep`, true],
+  ] as const) {
+    const visitor = new Visitor()
+    await visitor.get(new URL(login).origin, '/add?item=tea')
+    await visitor.get(login, '')
+    const user = { passport: { user: 1 } }
+    t.deepEqual((await visitor.get(new URL(login).origin)).value, kept ? { cart, ...user } : user, login)
+    // Taken over, or begun here: both are the user's.
+    t.like((await visitor.get(url)).value, user)
+  }
+  let count = 0
+  for await (const { data } of sessions.list('1')) count += Number('passport' in data)
+  t.is(count, 3)
+})
+
 test('koa-session has a session before its middleware; koa-session-core does not', async t => {
   for (const isOld of [true, false]) {
     const seen: boolean[] = []
