@@ -1,7 +1,7 @@
 // Installs the tarballs in the folder PACKED into an empty project, type-checks an app there and runs it, by `import` and
 // by `require`; and once more with the least versions of all peers.
 import { execFileSync } from 'node:child_process'
-import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 
@@ -16,7 +16,7 @@ const tarballs = readdirSync(PACKED).map(name => join(PACKED, name))
 try {
   writeFileSync(join(project, 'package.json'), JSON.stringify({ private: true, type: 'module' }))
   // Packages of the repository are in npm's cache, so this needs the network only if the cache is gone.
-  const names = ['koa', '@types/koa', '@types/node', '@types/pg', 'ioredis', 'mongodb', 'mysql2', 'pg']
+  const names = ['koa', '@koa/router', '@types/koa', '@types/node', '@types/pg', 'ioredis', 'mongodb', 'mysql2', 'pg']
   const others = names.map(name => `${name}@${installedVersion(name)}`)
   run('npm', 'install', '--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts', ...tarballs, ...others)
 
@@ -28,6 +28,7 @@ try {
   }
   run(join(root, 'node_modules/.bin/tsc'), '--strict', '--target', 'es2023', '--module', 'nodenext', 'consumer.ts')
   for (const how of ['import', 'require']) run('node', 'consumer.js', how)
+  quickstart()
   leastPeers()
 
   const commonjs = join(project, 'commonjs')
@@ -47,6 +48,21 @@ try {
   process.exitCode = 1
 } finally {
   rmSync(project, { recursive: true })
+}
+
+/** The app that the documentation tells to copy. */
+function quickstart() {
+  for (const variant of ['javascript', 'typescript']) {
+    cpSync(join(root, 'examples/quickstart', variant), join(project, variant), { recursive: true })
+  }
+  const settings = ['--strict', '--skipLibCheck', '--noEmit', '--target', 'es2023', '--module', 'nodenext']
+  run(join(root, 'node_modules/.bin/tsc'), ...settings, 'typescript/app.ts')
+  const program = "await import('./javascript/app.js'); setTimeout(() => process.emit('SIGTERM'), 200)"
+  execFileSync('node', ['--input-type=module', '--eval', program], {
+    cwd: project,
+    env: { ...process.env, PORT: '0' },
+    stdio: 'inherit',
+  })
 }
 
 /** npm refuses versions out of range here. The types of old drivers no longer compile, hence `skipLibCheck`. */
