@@ -14,10 +14,23 @@ export class Visitor {
     this.jar = new Map(jar)
   }
 
-  async get(url: string, path = '/'): Promise<Shown> {
+  get(url: string, path = '/'): Promise<Shown> {
+    return this.#send('GET', url + path)
+  }
+
+  post(url: string, path: string): Promise<Shown> {
+    return this.#send('POST', url + path)
+  }
+
+  /** Another one with the same cookies. */
+  copy(): Visitor {
+    return new Visitor(this.jar)
+  }
+
+  async #send(method: string, url: string): Promise<Shown> {
     const cookie = [...this.jar].map(([name, value]) => `${name}=${value}`).join('; ')
     const headers = { ...(cookie && { cookie }), connection: 'close' }
-    const response = await fetch(url + path, { headers, redirect: 'manual' })
+    const response = await fetch(url, { method, headers, redirect: 'manual' })
     const cookies = response.headers.getSetCookie()
     for (const line of cookies) {
       const [, name = '', value = ''] = /^([^=]+)=([^;]*)/.exec(line) ?? []
@@ -27,10 +40,5 @@ export class Visitor {
     }
     const isJson = response.headers.get('content-type')?.startsWith('application/json')
     return { status: response.status, cookies, value: isJson ? await response.json() : await response.text() }
-  }
-
-  /** Another one with the same cookies. */
-  copy(): Visitor {
-    return new Visitor(this.jar)
   }
 }
