@@ -1,4 +1,4 @@
-import { headlineCases, processCases } from '@koa-session/behaviour'
+import { headlineCases, processCases, secretsFound } from '@koa-session/behaviour'
 import { planCases } from '@koa-session/behaviour/plans'
 import { type SharedServer, urlVariables } from '@koa-session/test-servers'
 import type { TestFn } from 'ava'
@@ -7,7 +7,7 @@ import { type Capability, conformanceCases } from 'koa-session-core/testkit'
 import { bundleCase } from './bundle-case.js'
 import { closeCases } from './close-cases.js'
 import { exitCases } from './exit-cases.js'
-import type { OpenStore } from './tested-store.js'
+import { newWorld, type OpenStore } from './tested-store.js'
 
 export interface DatabaseOptions {
   /** The result of `sharedServer`; without a server all tests are skipped. */
@@ -18,6 +18,8 @@ export interface DatabaseOptions {
   create(world: string): Store
   /** The modules `open.js`, which exports `open`, and `world.js`, which exports `create`, are beside this one. */
   readonly module: string
+  /** All that the backend holds of `world`. */
+  dump(url: string, world: string): Promise<Uint8Array>
   readonly capabilities: readonly Capability[]
 }
 
@@ -45,6 +47,12 @@ export function databaseStoreTests(test: TestFn, options: DatabaseOptions): void
       await t.notThrowsAsync(run())
     })
   }
+  serial('a dump taken while users are signed in contains neither an id nor a subject, in any encoding', async t => {
+    const world = newWorld()
+    const store = open(url, world)
+    t.deepEqual(await secretsFound(store, () => options.dump(url, world)), [])
+    await store.close()
+  })
   const parallel = server ? test : test.skip
   for (const { title, run } of conformanceCases({ create, capabilities })) {
     parallel(title, async t => {

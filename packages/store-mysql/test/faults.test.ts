@@ -1,5 +1,4 @@
-import { faultCases, ownServer, slowCases } from '@koa-session/store-tests'
-import type { TestServer } from '@koa-session/test-servers'
+import { faultTests, ownServer } from '@koa-session/store-tests'
 import test from 'ava'
 import { createConnection, type RowDataPacket } from 'mysql2/promise'
 import { open } from './open.js'
@@ -17,15 +16,4 @@ async function endConnections(url: string) {
   await connection.end()
 }
 
-const cases = (server: TestServer) => [
-  ...faultCases({ open, server, endConnections }),
-  ...slowCases({ open, server, capabilities: ['sweep', 'keys', 'shared'] }),
-]
-
-for (const { title, run } of server ? cases(server) : []) {
-  test.serial(title, async t => {
-    await t.notThrowsAsync(run())
-  })
-}
-
-if (!server) test.skip('faults need a server that may be broken', t => t.fail())
+faultTests(test, { server, open, endConnections, capabilities: ['sweep', 'keys', 'shared'] })

@@ -1,4 +1,4 @@
-import { faultCases, ownServer, slowCases } from '@koa-session/store-tests'
+import { faultTests, ownServer } from '@koa-session/store-tests'
 import test from 'ava'
 import { Redis } from 'ioredis'
 import { open } from './open.js'
@@ -12,13 +12,4 @@ async function endConnections(url: string) {
   client.disconnect()
 }
 
-if (server) {
-  const slow = slowCases({ open, server, capabilities: ['keys', 'shared'] })
-  for (const { title, run } of [...faultCases({ open, server, endConnections }), ...slow]) {
-    test.serial(title, async t => {
-      await t.notThrowsAsync(run())
-    })
-  }
-} else {
-  test.skip('what a broken Redis must not change', t => t.fail())
-}
+faultTests(test, { server, open, endConnections, capabilities: ['keys', 'shared'] })
