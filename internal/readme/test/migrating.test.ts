@@ -158,7 +158,7 @@ for (const one of all) {
     t.like((await visitor.get(old)).value, ada)
   })
 
-  test(`${name}: who signs out in the new app stays signed out there`, async t => {
+  test(`${name}: a visitor who signs out in the new app stays signed out there`, async t => {
     const old = await oldApp(t, one)
     const url = await newApp(t, one)
     const visitor = await signedIn(old)
@@ -283,7 +283,7 @@ test('koa-session, cookies: with the old cookie left, an old process can bring a
   t.like((await visitor.get(url)).value, { passport: { user: 1 } })
 })
 
-test('after the takeover the new app does not see what the old one does, be it a sign-in or a sign-out', async t => {
+test('changes in the old app after the takeover do not reach the new one, not even a sign-in or a sign-out', async t => {
   for (const one of all) {
     const old = await oldApp(t, one)
     const url = await newApp(t, one)

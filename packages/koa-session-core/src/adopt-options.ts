@@ -8,7 +8,7 @@ import type { SessionData } from './session.js'
 export interface Adopted {
   /**
    * The secret by which a client names the session there, such as the key of its record. The same for every request that brings
-   * this session, and different for every other session: all who bring it end in one. The value of a cookie that holds the data
+   * this session, and different for every other session: all requests that bring it end in one. The value of a cookie that holds the data
    * is neither secret nor different for two visitors with the same data.
    */
   readonly credential: string
