@@ -11,7 +11,6 @@ export interface PostgresPool {
 export interface PostgresClient {
   query(query: { name?: string; text: string; values?: unknown[] }): Promise<QueryResult>
   on(event: 'error', listener: (error: Error) => void): unknown
-  off(event: 'error', listener: (error: Error) => void): unknown
   /** `true` closes the client instead of reusing it. */
   release(destroy?: boolean): void
 }
@@ -22,6 +21,9 @@ export interface QueryResult {
 }
 
 const ignore = () => {}
+
+/** Clients with a listener, of all stores: several may share a pool. */
+const listened = new WeakSet<PostgresClient>()
 
 /** The clients of the caller's pool, or of a pool that is opened here for a URL. */
 export class Clients {
@@ -36,15 +38,15 @@ export class Clients {
       ...(this.#opened && { isLate }),
       async connect() {
         const client = await pool.connect()
-        // When its connection is lost, a client rejects its queries and also emits the error, which would end the process
-        // without a listener.
-        client.on('error', ignore)
+        if (!listened.has(client)) {
+          // When its connection is lost, a client rejects its queries and also emits the error, which would end the process
+          // without a listener.
+          client.on('error', ignore)
+          listened.add(client)
+        }
         return client
       },
-      release(client) {
-        client.off('error', ignore)
-        client.release()
-      },
+      release: client => client.release(),
       destroy,
     })
   }

@@ -1,4 +1,4 @@
-import type { EnumerableStore, StoreCall, SweepableStore } from 'koa-session-core'
+import type { EnumerableStore, SessionRecord, StoreCall, SweepableStore } from 'koa-session-core'
 import { closable, throwIfAborted } from 'koa-session-core/store'
 import { Executor } from './executor.js'
 import { checkedOptions, type PostgresStoreOptions } from './options.js'
@@ -7,15 +7,7 @@ import { postgresSchema } from './schema.js'
 import { batch, statements, sweepDelay } from './statements.js'
 import { qualifiedName } from './table.js'
 
-/** A row; a pool may have its own parser for `bigint`. */
-interface Row {
-  readonly key: string
-  readonly data: string
-  readonly expires_at: unknown
-  readonly seen_at: unknown
-  readonly version: string
-  readonly subject: string | null
-}
+const missingColumn = '42703'
 
 /** Sessions in a table of PostgreSQL. */
 export function postgresStore(options: PostgresStoreOptions): SweepableStore & EnumerableStore {
@@ -32,7 +24,7 @@ export function postgresStore(options: PostgresStoreOptions): SweepableStore & E
       if (rowCount === 1) return true
     }
     const { rows } = await executor.run(call, sql.version, [key, now])
-    const [stored] = rows as Row[]
+    const [stored] = rows as { readonly version: string }[]
     return stored ? stored.version === version : expected === null
   }
 
@@ -41,11 +33,8 @@ export function postgresStore(options: PostgresStoreOptions): SweepableStore & E
 
     async read(key, call) {
       const { rows } = await executor.run(call, sql.read, [key, Date.now()])
-      const [row] = rows as Row[]
-      if (!row) return undefined
-      const { data, expires_at, seen_at, version, subject } = row
-      const record = { data, expiresAt: Number(expires_at), seenAt: Number(seen_at), version }
-      return subject === null ? record : { ...record, subject }
+      const [row] = rows as { readonly text: string }[]
+      return row && recordOf(row.text)
     },
 
     async write(key, { data, expiresAt, seenAt, version, subject }, expected, call) {
@@ -70,10 +59,16 @@ export function postgresStore(options: PostgresStoreOptions): SweepableStore & E
 
     async sweep(call) {
       const latest = Date.now() - sweepDelay
+      let statement = sql.sweep
       for (let swept = 0; ; ) {
-        const { rowCount } = await executor.run(call, sql.sweep, [latest])
-        swept += rowCount ?? 0
-        if ((rowCount ?? 0) < batch) return swept
+        try {
+          const { rowCount } = await executor.run(call, statement, [latest])
+          swept += rowCount ?? 0
+          if ((rowCount ?? 0) < batch) return swept
+        } catch (error) {
+          if (statement === sql.sweepOld || Object(error).code !== missingColumn) throw error
+          statement = sql.sweepOld
+        }
       }
     },
 
@@ -85,7 +80,7 @@ export function postgresStore(options: PostgresStoreOptions): SweepableStore & E
           subject === undefined
             ? await executor.run(call, sql.keys, place)
             : await executor.run(call, sql.keysOfSubject, [...place, subject])
-        for (const { key } of rows as Row[]) {
+        for (const { key } of rows as { readonly key: string }[]) {
           yield key
           throwIfAborted(call)
           last = key
@@ -96,4 +91,20 @@ export function postgresStore(options: PostgresStoreOptions): SweepableStore & E
 
     close: () => clients.close(),
   })
+}
+
+/** From `expiresAt,seenAt,length of version,version and subject,data`. */
+function recordOf(text: string): SessionRecord {
+  const first = text.indexOf(',')
+  const second = text.indexOf(',', first + 1)
+  const third = text.indexOf(',', second + 1)
+  const versionEnd = third + 1 + Number(text.slice(second + 1, third))
+  const subjectEnd = text.indexOf(',', versionEnd)
+  const record = {
+    data: text.slice(subjectEnd + 1),
+    expiresAt: Number(text.slice(0, first)),
+    seenAt: Number(text.slice(first + 1, second)),
+    version: text.slice(third + 1, versionEnd),
+  }
+  return versionEnd === subjectEnd ? record : { ...record, subject: text.slice(versionEnd, subjectEnd) }
 }

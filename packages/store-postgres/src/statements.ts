@@ -27,9 +27,12 @@ const allColumns =
  * A write that finds its own version was sent twice. It keeps the stored times, because a touch may have come in between.
  */
 export const statements = (table: string) => ({
-  /** key, now */
+  /**
+   * key, now. One text, because a row of one value costs pg least. The length tells where the version ends, which may contain a
+   * comma.
+   */
   read: new Statement(`
-SELECT data, expires_at, seen_at, version, subject FROM ${table}
+SELECT concat_ws(',', expires_at, seen_at, length(version), concat(version, subject), data) AS text FROM ${table}
 WHERE key = $1 AND expires_at > $2`),
 
   /** key, data, expiresAt, seenAt, version, subject, now */
@@ -64,10 +67,16 @@ WHERE key = $1 AND expires_at > $4 AND version = $5`),
   destroy: new Statement(`
 DELETE FROM ${table} WHERE key = $1`),
 
-  /** the latest expiry. Skips rows that are being written. */
+  /** the latest expiry. Skips rows that are being written. In the order of the index, so that no plan scans the table. */
   sweep: new Statement(`
 DELETE FROM ${table} WHERE expires_at <= $1 AND ${allColumns} AND key = ANY(ARRAY(
-  SELECT key FROM ${table} WHERE expires_at <= $1 LIMIT ${batch} FOR UPDATE SKIP LOCKED))`),
+  SELECT key FROM ${table} WHERE sweep_hour <= $1 / 3600000 AND expires_at <= $1
+  ORDER BY sweep_hour LIMIT ${batch} FOR UPDATE SKIP LOCKED))`),
+
+  /** the latest expiry. Sweeps a table of an earlier version, which has no `sweep_hour`, but an index on `expires_at`. */
+  sweepOld: new Statement(`
+DELETE FROM ${table} WHERE expires_at <= $1 AND ${allColumns} AND key = ANY(ARRAY(
+  SELECT key FROM ${table} WHERE expires_at <= $1 ORDER BY expires_at LIMIT ${batch} FOR UPDATE SKIP LOCKED))`),
 
   /** the key before, now */
   keys: new Statement(`

@@ -1,7 +1,7 @@
 import type { OptionCheck } from 'koa-session-core/store'
 
 /** Longest name of a table: 63 bytes, to which PostgreSQL silently truncates, less the longest suffix of an index. */
-const maxTableBytes = 63 - '_expires_at_idx'.length
+const maxTableBytes = 63 - '_sweep_hour_idx'.length
 const maxSchemaBytes = 63
 
 export function checkNames(check: OptionCheck, table: unknown, schema: unknown): void {

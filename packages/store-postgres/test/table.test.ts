@@ -68,7 +68,7 @@ test('the exported schema makes what the store makes, and changes nothing the se
     await pool.query(postgresSchema({ table: exported }))
     t.is(await shapeOf(exported), await shapeOf(made))
   }
-  t.regex(await shapeOf(made), /\(expires_at\).*\(subject, key\)/)
+  t.regex(await shapeOf(made), /\(subject, key\).*\(sweep_hour\)/)
 })
 
 test('without createTable a missing table is an error and stays missing', async t => {
@@ -142,7 +142,7 @@ test('a name of 48 bytes is not cut, and upper and lower case are two tables', a
   const key = newKey()
   t.true(await lower.write(key, newRecord(), null))
   t.is(await upper.read(key), undefined)
-  t.regex(await shapeOf(table), /TABLE_expires_at_idx.*TABLE_subject_idx/)
+  t.regex(await shapeOf(table), /TABLE_subject_idx.*TABLE_sweep_hour_idx/)
 })
 
 test('a pool may read bigint in its own way', async t => {
