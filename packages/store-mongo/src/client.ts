@@ -28,6 +28,7 @@ const ignore = () => {}
 /** A client and the state of its connections. */
 interface Connected {
   readonly client: MongoClient
+  readonly collection: MongoCollection
   running: number
   /** When a call was last answered, if any was. */
   answeredAt: number | undefined
@@ -57,9 +58,9 @@ export class OwnClient {
   async use<T>(signal: AbortSignal | undefined, work: Work<T>): Promise<T> {
     for (;;) {
       clearTimeout(this.#idle)
-      this.#connected ??= { client: this.#open(), running: 0, answeredAt: undefined }
+      this.#connected ??= this.#connect()
       const connected = this.#connected
-      const collection: MongoCollection = connected.client.db(this.#database).collection(this.#collection)
+      const { collection } = connected
       const askedAt = elapsed()
       const isIdle = askedAt - (connected.answeredAt ?? askedAt) >= IdleConnections.silence
       connected.running++
@@ -100,6 +101,12 @@ export class OwnClient {
     // Replaced by another one.
     if (this.#connected !== connected) disconnect(connected)
     else this.#idle = setTimeout(() => this.close(), idleTime).unref()
+  }
+
+  #connect(): Connected {
+    const client = this.#open()
+    const collection = client.db(this.#database).collection(this.#collection)
+    return { client, collection, running: 0, answeredAt: undefined }
   }
 
   #open(): MongoClient {

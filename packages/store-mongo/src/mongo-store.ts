@@ -1,5 +1,5 @@
-import type { EnumerableStore, SweepableStore } from 'koa-session-core'
-import { closable, type Explaining, lastError, untilAborted } from 'koa-session-core/store'
+import type { EnumerableStore, StoreCall, SweepableStore } from 'koa-session-core'
+import { closable, type Explaining, lastError, throwIfAborted, untilAborted } from 'koa-session-core/store'
 import { OwnClient } from './client.js'
 import type { MongoCollection, Work } from './collection.js'
 import { type SessionDocument, toDate, toRecord } from './document.js'
@@ -37,37 +37,39 @@ export function mongoStore(options: MongoStoreOptions): SweepableStore & Enumera
     }
   }
 
-  function run<T>(signal: AbortSignal | undefined, work: Work<T>): Promise<T> {
-    return untilAborted(signal, () =>
-      given ? reconnecting(clientOf(given), given, signal, work) : (client as OwnClient).use(signal, work),
-    )
+  function run<T>(call: StoreCall | undefined, work: Work<T>): Promise<T> {
+    return untilAborted(call, () => {
+      // The driver gives up a connection for nothing but a real signal.
+      const signal = call?.signal
+      return given ? reconnecting(clientOf(given), given, signal, work) : (client as OwnClient).use(signal, work)
+    })
   }
 
   return closable<SweepableStore & EnumerableStore & Explaining>({
     name: 'mongo',
 
-    async read(key, { signal } = {}) {
+    async read(key, call) {
       const live = { _id: key, expiresAt: { $gt: Date.now() } }
-      const found = await run(signal, (collection, signal) => collection.findOne(live, reading(signal)))
+      const found = await run(call, (collection, signal) => collection.findOne(live, reading(signal)))
       return found === null ? undefined : toRecord(found as SessionDocument)
     },
 
-    async write(key, record, expected, { signal } = {}) {
-      return run(signal, async (collection, signal) => {
+    async write(key, record, expected, call) {
+      return run(call, async (collection, signal) => {
         await index(collection, signal)
         return write(collection, key, record, expected, signal)
       })
     },
 
-    async touch(key, { seenAt, expiresAt }, expected, { signal } = {}) {
+    async touch(key, { seenAt, expiresAt }, expected, call) {
       const live = { _id: key, version: expected, expiresAt: { $gt: Date.now() } }
       const times = { $set: { seenAt, expiresAt, expires: toDate(expiresAt) } }
-      const touched = await run(signal, (collection, signal) => collection.updateOne(live, times, writing(signal)))
+      const touched = await run(call, (collection, signal) => collection.updateOne(live, times, writing(signal)))
       return touched.matchedCount === 1
     },
 
-    async destroy(key, { signal } = {}) {
-      await run(signal, (collection, signal) => collection.deleteOne({ _id: key }, writing(signal)))
+    async destroy(key, call) {
+      await run(call, (collection, signal) => collection.deleteOne({ _id: key }, writing(signal)))
     },
 
     async sweep(call) {
@@ -76,28 +78,28 @@ export function mongoStore(options: MongoStoreOptions): SweepableStore & Enumera
       const expired = { expires: { $lte: new Date(latest) }, expiresAt: { $lte: latest }, ...ours }
       const page = { projection: { _id: 1 }, limit: batch }
       for (let swept = 0; ; ) {
-        const found = await run(call?.signal, (collection, signal) =>
+        const found = await run(call, (collection, signal) =>
           collection.find(expired, { ...reading(signal), ...page }).toArray(),
         )
         const these = { _id: { $in: ids(found) }, ...expired }
         if (found.length === 0) return swept
-        swept += (await run(call?.signal, (collection, signal) => collection.deleteMany(these, writing(signal))))
-          .deletedCount
+        swept += (await run(call, (collection, signal) => collection.deleteMany(these, writing(signal)))).deletedCount
       }
     },
 
-    async *keys({ signal, subject } = {}) {
+    async *keys(call = {}) {
+      const { subject } = call
       // One query per page, in the order of keys: it leaves no cursor behind, and a write meanwhile moves no document.
       const page = { projection: { _id: 1 }, sort: { _id: 1 }, limit: batch }
       for (let last = ''; ; ) {
         const ofSubject = subject === undefined ? ours : { ...ours, subject }
         const live = { _id: { $gt: last }, expiresAt: { $gt: Date.now() }, ...ofSubject }
         const found = ids(
-          await run(signal, (collection, signal) => collection.find(live, { ...reading(signal), ...page }).toArray()),
+          await run(call, (collection, signal) => collection.find(live, { ...reading(signal), ...page }).toArray()),
         )
         for (const key of found) {
           yield key
-          signal?.throwIfAborted()
+          throwIfAborted(call)
           last = key
         }
         if (found.length < batch) return
