@@ -6,10 +6,11 @@ import type { Engine } from './engine.js'
 import { isKey, sha256 } from './id.js'
 import { keysOf } from './listing.js'
 import { lookUp } from './lookup.js'
+import { newSession } from './new-session.js'
 import { isLive, type Stored } from './record.js'
 import { type RequestOptions, RequestSession } from './request-session.js'
 import { longestSilence } from './revocation.js'
-import { assign, type Session, type SessionData } from './session.js'
+import type { Session, SessionData } from './session.js'
 import { limitSessions } from './session-limit.js'
 import type { Sweeper } from './sweeper.js'
 
@@ -81,17 +82,12 @@ export function admin(
           `create(data): data must be an object, got ${Array.isArray(data) ? 'an array' : typeof data}`,
         )
       }
-      const request = new RequestSession(engine, requests, report)
-      assign(request.session, data)
-      const { draft } = request
-      const { id, key } = draft
       // Unlike a request's, this one is stored even if it is empty: somebody asked for it.
-      const made = draft.compose(key, draft.view())
-      await sessions.write(made, null, store.deadline())
+      const { id, state } = newSession(engine, requests, report, data)
+      const { key } = state
+      await sessions.write(state, null, store.deadline())
       store.event('created', key)
-      if (made.record.subject !== undefined && options.maxSessionsPerSubject !== Number.POSITIVE_INFINITY) {
-        await limitSessions(engine, made, store.deadline()).catch(report)
-      }
+      await limitSessions(engine, state, store.deadline()).catch(report)
       return { id, key, cookie: transport.names.map(name => `${name}=${id}`).join('; ') }
     },
 

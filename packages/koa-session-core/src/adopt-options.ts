@@ -17,7 +17,7 @@ export interface Adopted {
   readonly maxAge?: MaxAge
 }
 
-/** How to take over the sessions of another library. */
+/** Takes over the sessions of another library. */
 export interface AdoptOptions {
   /**
    * Returns what another library kept for the visitor, or `undefined`. Asked only when a request brings no live session of ours.
@@ -25,7 +25,7 @@ export interface AdoptOptions {
    * that cannot be read.
    */
   readonly from: (ctx: Context) => Adopted | undefined | Promise<Adopted | undefined>
-  /** When the last old session is over. After it, `from` is not asked. */
+  /** The moment at which the last old session is over. After it, `from` is not asked. */
   readonly until: Date
 }
 

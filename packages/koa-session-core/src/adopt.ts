@@ -6,12 +6,12 @@ import type { Deadline } from './deadlines.js'
 import type { Engine } from './engine.js'
 import { failure, isSessionError, SessionError } from './errors.js'
 import { newVersion } from './id.js'
+import { newSession } from './new-session.js'
 import { checkMaxAge } from './options.js'
 import { isLive, type Live, type Stored } from './record.js'
-import { type RequestOptions, RequestSession } from './request-session.js'
-import { assign } from './session.js'
+import type { RequestOptions } from './request-session.js'
 import { limitSessions } from './session-limit.js'
-import { clearTimeout, setTimeout } from './waiting.js'
+import { within } from './waiting.js'
 
 /** The session that took over an old one. */
 export interface Successor {
@@ -51,14 +51,12 @@ export async function adopt(
   if (salt === undefined) {
     salt = randomBytes(16).toString('base64url')
     const id = idOf(credential, salt)
-    const state = composed(engine, old, id, requests, report)
+    const { state } = newSession(engine, requests, report, old.data, { id, maxAge: old.maxAge })
     // The session first: a mark without its session would sign the visitor out.
     if (!(await sessions.write(state, null, deadline))) throw new Error('a new session id was already taken')
     if (await sessions.write(marked(mark, salt, until), null, deadline)) {
       store.event('created', state.key)
-      if (state.record.subject !== undefined && options.maxSessionsPerSubject !== Number.POSITIVE_INFINITY) {
-        await limitSessions(engine, state, deadline).catch(report)
-      }
+      await limitSessions(engine, state, deadline).catch(report)
       return { id, state }
     }
     await sessions.discard(state.key, deadline)
@@ -84,37 +82,17 @@ function marked(key: string, salt: string, until: Date): Stored {
   return { kind: 'unreadable', key, record: { data: `2;${salt}`, ...times, version: newVersion() } }
 }
 
-function composed(
-  engine: Engine,
-  { data, maxAge }: Adopted,
-  id: string,
-  requests: RequestOptions,
-  report: (error: unknown) => void,
-): Live {
-  const request = new RequestSession(engine, requests, report)
-  assign(request.session, data)
-  const { draft } = request
-  draft.moveTo(id)
-  draft.newMaxAge = maxAge
-  return draft.compose(draft.key, draft.view())
-}
-
 /** Its answer, checked. */
 async function asked(from: AdoptOptions['from'], ctx: Context, timeout: number): Promise<Adopted | undefined> {
-  let timer: NodeJS.Timeout | undefined
+  const late = () =>
+    new SessionError('ERR_SESSION_TIMEOUT', `option adopt: from did not end within storeTimeout (${timeout} ms)`)
   let old: unknown
   try {
-    const late = new Promise<never>((_, reject) => {
-      const message = `option adopt: from did not end within storeTimeout (${timeout} ms)`
-      timer = setTimeout(() => reject(new SessionError('ERR_SESSION_TIMEOUT', message)), timeout)
-    })
-    old = await Promise.race([from(ctx), late])
+    old = await within(timeout, from(ctx), late)
   } catch (error) {
     if (isSessionError(error)) throw error
     const { reason, cause } = failure(error, undefined)
     throw new SessionError('ERR_SESSION_STORE', `option adopt: from failed: ${reason}`, cause)
-  } finally {
-    clearTimeout(timer)
   }
   if (old === undefined || old === null) return undefined
   const { credential, data, maxAge } = Object(old) as Partial<Adopted>

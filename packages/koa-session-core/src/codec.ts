@@ -57,6 +57,13 @@ function parse(text: string): unknown {
   return value
 }
 
+/** Whether JSON brings back `value`, which is no object. */
+export const isJsonPrimitive = (value: unknown): boolean =>
+  typeof value === 'string' ||
+  typeof value === 'boolean' ||
+  value === null ||
+  (typeof value === 'number' && isJsonNumber(value))
+
 export const isJsonNumber = (value: number): boolean => Number.isFinite(value) && !Object.is(value, -0)
 
 /**
@@ -64,10 +71,11 @@ export const isJsonNumber = (value: number): boolean => Number.isFinite(value) &
  * that nothing can change between the check and the writing.
  */
 function isJson(value: unknown, path: Path, seen: Set<object>): boolean {
-  if (typeof value === 'string' || typeof value === 'boolean' || value === null) return true
-  if (typeof value === 'number') return isJsonNumber(value)
-  if (typeof value === 'undefined' || typeof value === 'bigint') return false
-  if (typeof value !== 'object') throw refusal(`a ${typeof value}`, path)
+  if (typeof value !== 'object' || value === null) {
+    if (isJsonPrimitive(value)) return true
+    if (typeof value === 'number' || typeof value === 'undefined' || typeof value === 'bigint') return false
+    throw refusal(`a ${typeof value}`, path)
+  }
   if (seen.has(value)) return false
   seen.add(value)
   if (path.length >= maxDepth) throw refusal(`more than ${maxDepth} levels`, path)

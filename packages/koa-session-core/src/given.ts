@@ -1,4 +1,4 @@
-import { isJsonNumber, isPlain, maxDepth } from './codec.js'
+import { isJsonNumber, isJsonPrimitive, isPlain, maxDepth } from './codec.js'
 import type { Data } from './guarded-codec.js'
 
 /** The differences from the data that the app was given. */
@@ -94,7 +94,7 @@ export class Given {
     let data: Data | undefined
     let plain = true
     const names = suspects.filter(name => {
-      if (isPlainPrimitive(now[name])) return true
+      if (isJsonPrimitive(now[name])) return true
       const value = { [name]: now[name] }
       const isJson = isPlain(value, seen)
       if (isJson && replaced?.includes(name)) {
@@ -179,11 +179,5 @@ const nodeOf = (object: object): Node =>
   Array.isArray(object)
     ? { object, keys: undefined, values: object.slice() }
     : { object, keys: Object.keys(object), values: Object.values(object) }
-
-const isPlainPrimitive = (value: unknown): boolean =>
-  value === null ||
-  typeof value === 'string' ||
-  typeof value === 'boolean' ||
-  (typeof value === 'number' && isJsonNumber(value))
 
 const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null

@@ -3,7 +3,7 @@ import { checkMaxAge } from './options.js'
 import type { MaxAge } from './record.js'
 import type { SaveOptions, SessionCallback, SessionHandle } from './session.js'
 
-/** What a request can do with its sessions. */
+/** The operations of a request on its sessions. */
 interface Operations {
   touch(draft: Draft): Promise<boolean>
   save(draft: Draft, how: SaveOptions, callback?: SessionCallback): Promise<boolean>

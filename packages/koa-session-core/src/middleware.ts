@@ -72,7 +72,7 @@ export function session(options: SessionOptions = {}): Sessions {
       found = await lookUp(engine, transport, ctx.req, secure, presented, reportHere)
       if (found) load(request, reply, found)
     }
-    // What comes late under an id that another login replaced must not replace that login.
+    // A late request under an id that another login replaced must not replace that login.
     const adopting = resolved.adopt
     if (adopting && !restriction && !found?.state && !found?.error) {
       await takeOver(request, () => adopt(engine, adopting, ctx, resolved, reportHere))

@@ -1,4 +1,4 @@
-import { clearTimeout, setTimeout } from './waiting.js'
+import { within } from './waiting.js'
 
 /** The server did not answer in time. */
 export class NoAnswerError extends Error {
@@ -8,18 +8,8 @@ export class NoAnswerError extends Error {
 }
 
 /** Settles like `answer`, or rejects with a NoAnswerError after this many milliseconds. */
-export async function answerWithin<T>(store: string, bound: number | undefined, answer: Promise<T>): Promise<T> {
-  if (bound === undefined) return answer
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new NoAnswerError(store, bound)), bound)
-  })
-  try {
-    return await Promise.race([answer, late])
-  } finally {
-    clearTimeout(timer)
-  }
-}
+export const answerWithin = <T>(store: string, bound: number, answer: Promise<T>): Promise<T> =>
+  within(bound, answer, () => new NoAnswerError(store, bound))
 
 /** Whether the error is typical of a connection that a firewall has forgotten: silence, or an immediate reset. */
 export const isForgotten = (error: unknown): boolean =>

@@ -1,7 +1,7 @@
 import type { EnumerableStore, Store, SweepableStore } from './store.js'
 
 /** The calls of one store. When it closes, calls under way end as usual, and new ones reject. */
-export class OpenCalls {
+class OpenCalls {
   readonly #store: string
   #running = 0
   #closing: Promise<void> | undefined

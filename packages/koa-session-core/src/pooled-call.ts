@@ -8,7 +8,7 @@ import { elapsed } from './waiting.js'
 export interface Connections<C extends object> {
   /** For messages. */
   readonly store: string
-  /** How long an answer may take, in milliseconds. @default as long as it takes */
+  /** The most milliseconds that an answer may take. @default as long as it takes */
   readonly callTimeout?: number | undefined
   connect(): Promise<C>
   /** Whether `connect` timed out. If other calls were answered meanwhile, the call goes on waiting. */
@@ -23,10 +23,10 @@ export interface Connections<C extends object> {
 /** A connection is idle after this many milliseconds without an answer. Those of a busy process never are. */
 export const silence = 50
 
-/** How long an idle connection has to answer, in milliseconds. */
+/** The milliseconds that an idle connection has to answer. */
 export const patience = 1_000
 
-/** When the connections of a pool last answered, and who waits for them. */
+/** The times at which the connections of a pool last answered, and the calls that wait for them. */
 export class Answers {
   readonly deadlines = new Deadlines()
   readonly times = new WeakMap<object, number>()

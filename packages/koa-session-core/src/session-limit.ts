@@ -19,7 +19,7 @@ export async function limitSessions(engine: Engine, login: Live, deadline: Deadl
   const { options, sessions } = engine
   const { key } = login
   const { subject } = login.record
-  if (subject === undefined) return login
+  if (subject === undefined || options.maxSessionsPerSubject === Number.POSITIVE_INFINITY) return login
   let newest = login
   for (let round = 0; ; round++) {
     const all = (await liveSessions(engine, subject, deadline)).sort((a, b) => (isOlder(a, b) ? -1 : 1))

@@ -10,8 +10,8 @@ import type { Tag } from './tag.js'
  * sessions/0f/<key>/<tag>                      a session's folder; the name of the tag in it is the session's state
  * sessions/0f/<key>.<attempt>.<previous>       a record file: the data that the tag of that attempt refers to
  * sessions/0f/new.<attempt>/<tag>              a folder on its way to its place
- * sessions/subjects/                           what subject-index.ts keeps
- * sessions/due/                                what due.ts keeps
+ * sessions/subjects/                           the index of subject-index.ts
+ * sessions/due/                                the hints of due.ts
  */
 
 export interface Entry {
@@ -60,7 +60,7 @@ export async function* namesIn(path: string, call?: StoreCall): AsyncGenerator<D
   yield entries
 }
 
-/** What is ours in a shard. */
+/** The store's own entries of a shard. */
 export async function* entriesIn(shard: string, call?: StoreCall): AsyncGenerator<Entry[]> {
   for await (const found of namesIn(shard, call)) {
     yield found.map(dirent => entryOf(shard, dirent.name, dirent.isDirectory())).filter(entry => entry !== undefined)

@@ -9,7 +9,7 @@ interface Header {
   readonly version: string
   readonly bytes: number
   readonly sha256: string
-  /** What the tag says, for who finds this file without it. */
+  /** The tag's own words, for a sweep that finds this file without it. */
   readonly subject?: string
   readonly listed?: string
 }

@@ -18,7 +18,7 @@ export class Executor {
     this.#creation = creation
   }
 
-  /** What one of our SELECTs found. */
+  /** The texts that one of our SELECTs found. */
   texts(call: StoreCall | undefined, sql: string, values: MysqlValue[]): Promise<string[]> {
     return this.#connections.use(call, async connection => {
       let texts = textsOf(await this.#run(connection, sql, values))

@@ -1,5 +1,5 @@
-import type { EnumerableStore, SessionRecord, SweepableStore } from 'koa-session-core'
-import { closable, throwIfAborted } from 'koa-session-core/store'
+import type { EnumerableStore, SweepableStore } from 'koa-session-core'
+import { closable, recordIn, throwIfAborted } from 'koa-session-core/store'
 import { Executor } from './executor.js'
 import { checkedOptions, type MysqlStoreOptions } from './options.js'
 import { MysqlConnections } from './pool.js'
@@ -21,7 +21,7 @@ export function mysqlStore(options: MysqlStoreOptions): SweepableStore & Enumera
 
     async read(key, call) {
       const [text] = await executor.texts(call, sql.read, [key, Date.now()])
-      return text === undefined ? undefined : recordOf(text)
+      return text === undefined ? undefined : recordIn(text)
     },
 
     async write(key, { data, expiresAt, seenAt, version, subject }, expected, call) {
@@ -83,22 +83,6 @@ export function mysqlStore(options: MysqlStoreOptions): SweepableStore & Enumera
 
     close: () => connections.close(),
   })
-}
-
-/** From `expiresAt,seenAt,length of version,version and subject,data`. */
-function recordOf(text: string): SessionRecord {
-  const first = text.indexOf(',')
-  const second = text.indexOf(',', first + 1)
-  const third = text.indexOf(',', second + 1)
-  const versionEnd = third + 1 + Number(text.slice(second + 1, third))
-  const subjectEnd = text.indexOf(',', versionEnd)
-  const record = {
-    data: text.slice(subjectEnd + 1),
-    expiresAt: Number(text.slice(0, first)),
-    seenAt: Number(text.slice(first + 1, second)),
-    version: text.slice(third + 1, versionEnd),
-  }
-  return versionEnd === subjectEnd ? record : { ...record, subject: text.slice(versionEnd, subjectEnd) }
 }
 
 /** A server that is not strict would silently truncate data that are too long. */

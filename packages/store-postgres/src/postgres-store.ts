@@ -1,5 +1,5 @@
-import type { EnumerableStore, SessionRecord, StoreCall, SweepableStore } from 'koa-session-core'
-import { closable, throwIfAborted } from 'koa-session-core/store'
+import type { EnumerableStore, StoreCall, SweepableStore } from 'koa-session-core'
+import { closable, recordIn, throwIfAborted } from 'koa-session-core/store'
 import { Executor } from './executor.js'
 import { checkedOptions, type PostgresStoreOptions } from './options.js'
 import { Clients } from './pool.js'
@@ -34,7 +34,7 @@ export function postgresStore(options: PostgresStoreOptions): SweepableStore & E
     async read(key, call) {
       const { rows } = await executor.run(call, sql.read, [key, Date.now()])
       const [row] = rows as { readonly text: string }[]
-      return row && recordOf(row.text)
+      return row && recordIn(row.text)
     },
 
     async write(key, { data, expiresAt, seenAt, version, subject }, expected, call) {
@@ -91,20 +91,4 @@ export function postgresStore(options: PostgresStoreOptions): SweepableStore & E
 
     close: () => clients.close(),
   })
-}
-
-/** From `expiresAt,seenAt,length of version,version and subject,data`. */
-function recordOf(text: string): SessionRecord {
-  const first = text.indexOf(',')
-  const second = text.indexOf(',', first + 1)
-  const third = text.indexOf(',', second + 1)
-  const versionEnd = third + 1 + Number(text.slice(second + 1, third))
-  const subjectEnd = text.indexOf(',', versionEnd)
-  const record = {
-    data: text.slice(subjectEnd + 1),
-    expiresAt: Number(text.slice(0, first)),
-    seenAt: Number(text.slice(first + 1, second)),
-    version: text.slice(third + 1, versionEnd),
-  }
-  return versionEnd === subjectEnd ? record : { ...record, subject: text.slice(versionEnd, subjectEnd) }
 }

@@ -17,7 +17,7 @@ const idleTime = 30_000
 const ignore = () => {}
 
 /**
- * How long a call may take in milliseconds, including the wait for a connection. Less than storeTimeout, so that the reason is
+ * The most milliseconds that a call may take, including the wait for a connection. Less than storeTimeout, so that the reason is
  * known by then. The driver's own `commandTimeout` makes a timer for each command.
  */
 const callTime = 3_000

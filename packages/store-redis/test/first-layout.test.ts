@@ -3,9 +3,11 @@ import { newKey, newRecord, newWorld } from '@koa-session/store-tests'
 import { sharedServer } from '@koa-session/test-servers'
 import anyTest, { type ExecutionContext } from 'ava'
 import { Redis } from 'ioredis'
-import { type SessionRecord, session } from 'koa-session-core'
+import { session } from 'koa-session-core'
 import { type RedisStoreOptions, redisStore } from 'koa-session-store-redis'
 import { earlierStore } from './earlier-store.js'
+
+import { waysToEnd } from './ways-to-end.js'
 
 const server = await sharedServer('redis')
 const test = server ? anyTest.serial : anyTest.skip
@@ -86,18 +88,7 @@ test('a session of the first layout is replaced by the write that names its vers
   t.deepEqual(await listed(subject), [owned])
 })
 
-const ways = {
-  'is destroyed': (store, key) => store.destroy(key),
-  'is ended on condition': (store, key, { version }) => store.write(key, newRecord({ expiresAt: 1 }), version),
-  'becomes a tombstone': (store, key, { version }) => store.write(key, newRecord(), version),
-  "becomes somebody else's": (store, key, { version }) => store.write(key, newRecord({ subject: newKey() }), version),
-  'is touched to the past': (store, key, { version }) => store.touch(key, { seenAt: 1, expiresAt: 1 }, version),
-} satisfies Record<
-  string,
-  (store: ReturnType<typeof redisStore>, key: string, record: SessionRecord) => Promise<unknown>
->
-
-for (const [way, end] of Object.entries(ways)) {
+for (const [way, end] of Object.entries(waysToEnd)) {
   test(`a session of the first layout that ${way} leaves nothing behind`, async t => {
     const { store, earlier, typeOf, listed, indexed } = stage(t)
     const { subject, both } = await stored(earlier)

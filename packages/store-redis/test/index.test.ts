@@ -5,6 +5,8 @@ import { Redis } from 'ioredis'
 import { type SessionRecord, session } from 'koa-session-core'
 import { type RedisClient, redisStore } from 'koa-session-store-redis'
 
+import { waysToEnd } from './ways-to-end.js'
+
 const server = await sharedServer('redis')
 const test = server ? anyTest.serial : anyTest.skip
 
@@ -41,21 +43,7 @@ function stage(t: ExecutionContext, around: (call: Call) => Call = call => call)
   }
 }
 
-const ways = {
-  'is destroyed': (store, key) => store.destroy(key),
-  'is ended on condition': (store, key, { version, subject }) =>
-    store.write(key, newRecord({ expiresAt: 1, ...(subject && { subject }) }), version),
-  'is ended on condition, without its subject': (store, key, { version }) =>
-    store.write(key, newRecord({ expiresAt: 1 }), version),
-  'becomes a tombstone': (store, key, { version }) => store.write(key, newRecord(), version),
-  "becomes somebody else's": (store, key, { version }) => store.write(key, newRecord({ subject: newKey() }), version),
-  'is touched to the past': (store, key, { version }) => store.touch(key, { seenAt: 1, expiresAt: 1 }, version),
-} satisfies Record<
-  string,
-  (store: ReturnType<typeof redisStore>, key: string, record: SessionRecord) => Promise<unknown>
->
-
-for (const [way, end] of Object.entries(ways)) {
+for (const [way, end] of Object.entries(waysToEnd)) {
   test(`a session that ${way} is removed from the index, even after writes and touches`, async t => {
     const { store, indexed } = stage(t)
     const subject = newKey()
