@@ -1,13 +1,15 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { cp, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
+import { isFull } from '@koa-session/behaviour/full'
 import { patient } from '@koa-session/behaviour/patience'
 import test from 'ava'
 import type { SessionRecord, Store } from 'koa-session-core'
 import { fileStore } from 'koa-session-store-file'
+import { startStoppingProcess } from './stopping-process.js'
 import { startStoreProcess } from './store-process.js'
-import { haveStrace, killedAt, recorded, recording } from './strace.js'
+import { haveStrace, killedAt, type Moment } from './strace.js'
 
 const root = await mkdtemp(join(tmpdir(), 'koa-session-file-'))
 test.after.always(() => rm(root, { recursive: true, force: true }))
@@ -27,7 +29,7 @@ interface Scenario {
   readonly call: readonly [method: string, ...args: unknown[]]
   readonly before: SessionRecord | undefined
   readonly after: SessionRecord | undefined
-  /** The system calls that this takes, in order: the process is killed before each. */
+  /** The system calls that this takes, in order: the process is killed anywhere between them. */
   readonly takes: string
 }
 
@@ -97,24 +99,38 @@ const scenarios: readonly Scenario[] = [
 
 if (haveStrace()) {
   for (const scenario of scenarios) {
-    const { title, before, after, takes } = scenario
+    const { title, call, before, after, takes } = scenario
     test(`wherever a process is killed in ${title}, the record is wholly old or wholly new, and an acknowledged one is there`, async t => {
-      const log = join(root, `${title}.log`)
-      const whole = await run(scenario, recording(log))
-      t.deepEqual({ ...whole, directory: '' }, { acknowledged: true, killed: false, directory: '' })
-      const moments = recorded(log)
-      t.is(moments.map(({ name }) => name.replace(/at$/, '')).join(' '), takes)
-
-      for (const moment of moments) {
-        const at = `killed at ${moment.name} ${moment.nth}`
-        const { killed, acknowledged, directory } = await run(scenario, killedAt(moment))
-        t.true(killed, at)
+      const verify = async (at: string, directory: string, acknowledged: boolean) => {
         const found = await fileStore({ directory }).read(key)
         t.true(isDeepStrictEqual(found, after) || (!acknowledged && isDeepStrictEqual(found, before)), at)
         for (const { subject } of [first, another]) {
           t.is(await isListed(directory, subject), found !== undefined && found.subject === subject, at)
         }
         await leavesNothing(directory, found?.version ?? null)
+      }
+
+      // What a kill would leave on the disk is there while the process is stopped: a copy of it takes no process for each.
+      const moments: Moment[] = []
+      const left: (() => Promise<void>)[] = []
+      const directory = await prepared(scenario)
+      const there = await startStoppingProcess()
+      const copyDisk = async (moment: Moment, acknowledged: boolean) => {
+        const copy = `${directory}-${moments.push(moment)}`
+        await cp(directory, copy, { recursive: true })
+        left.push(() => verify(`as after ${moment.name} ${moment.nth}`, copy, acknowledged))
+      }
+      await there.call(directory, call, copyDisk)
+      await there.end()
+      t.is(moments.map(({ name }) => name.replace(/at$/, '')).join(' '), takes)
+      for (const check of left) await check()
+      await verify('after all', directory, true)
+
+      for (const moment of isFull ? moments : moments.slice(-2, -1)) {
+        const at = `killed at ${moment.name} ${moment.nth}`
+        const { killed, acknowledged, directory } = await kill(scenario, moment)
+        t.true(killed, at)
+        await verify(at, directory, acknowledged)
       }
     })
   }
@@ -125,11 +141,16 @@ if (haveStrace()) {
   test.skip('without strace no crash is tested', t => t.fail())
 }
 
-async function run({ prepare, call: [method, ...args] }: Scenario, wrapper: string[]) {
+async function prepared({ prepare }: Scenario): Promise<string> {
   const directory = await mkdtemp(join(root, 'killed-'))
   await prepare(fileStore({ directory }))
-  const child = await startStoreProcess(...wrapper)
-  const acknowledged = await child.call(directory, method, ...args).then(
+  return directory
+}
+
+async function kill(scenario: Scenario, moment: Moment) {
+  const directory = await prepared(scenario)
+  const child = await startStoreProcess(killedAt(moment))
+  const acknowledged = await child.call(directory, ...scenario.call).then(
     () => true,
     error => {
       if (error.code !== 'PROCESS_ENDED') throw error

@@ -53,7 +53,7 @@ async function survivesFullDisk(there: StoreProcess, directory: string, code: st
 
 test('beyond the limit for files a write is EFBIG: the old record is intact and nothing is left behind', async t => {
   // In blocks of 512 or of 1,024 bytes, as the shell likes; SIGXFSZ, ignored, becomes an error.
-  const there = await startStoreProcess('sh', '-c', 'trap "" XFSZ; ulimit -f 64; exec "$@"', 'sh')
+  const there = await startStoreProcess(['sh', '-c', 'trap "" XFSZ; ulimit -f 64; exec "$@"', 'sh'])
   const directory = await mkdtemp(join(root, 'limited-'))
   t.deepEqual(await survivesFullDisk(there, directory, 'EFBIG'), [])
   await there.end()
@@ -64,7 +64,7 @@ const inside = ['unshare', '--map-root-user', '--mount', 'sh', '-c']
 const mount = `mount -t tmpfs -o size=64k tmpfs ${mountPoint} && exec "$@"`
 if (works([...inside, mount, 'sh', 'true'])) {
   test('on a full disk a write is ENOSPC: the old record is intact and nothing is left behind', async t => {
-    const there = await startStoreProcess(...inside, mount, 'sh')
+    const there = await startStoreProcess([...inside, mount, 'sh'])
     t.deepEqual(await survivesFullDisk(there, mountPoint, 'ENOSPC'), [])
     await there.end()
   })

@@ -1,13 +1,13 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout } from 'node:timers/promises'
+import { isDeepStrictEqual } from 'node:util'
 import { patient } from '@koa-session/behaviour/patience'
 import test from 'ava'
 import type { SessionRecord } from 'koa-session-core'
 import { fileStore } from 'koa-session-store-file'
-import { startStoreProcess } from './store-process.js'
-import { haveStrace, type Moment, recorded, recording, stoppedAfter } from './strace.js'
+import { startStoppingProcess } from './stopping-process.js'
+import { haveStrace, type Moment } from './strace.js'
 
 const root = await mkdtemp(join(tmpdir(), 'koa-session-file-'))
 test.after.always(() => rm(root, { recursive: true, force: true }))
@@ -39,60 +39,64 @@ async function prepared({ record }: Scenario) {
   const directory = await mkdtemp(join(root, 'paused-'))
   const store = fileStore({ directory })
   if (record) await store.write(key, record, null)
-  return { directory, store, log: join(directory, 'strace.log') }
+  return { directory, store }
 }
 
-/** The moments to stop the process: after each look at the session, and after each change but the last, which it acknowledges. */
-async function momentsOf(scenario: Scenario): Promise<Moment[]> {
-  const { directory, log } = await prepared(scenario)
-  const child = await startStoreProcess(...recording(log, 'getdents64'))
-  const [method, ...args] = scenario.call
-  await child.call(directory, method, ...args)
-  await child.end()
-  return recorded(log).slice(0, -1)
-}
-
-/** Do `meanwhile` while the process is stopped. Resolves when it has gone on and answered. */
-async function pausedAt<T>(
+/**
+ * Stops a process in the call of `scenario` once at each moment, does `meanwhile`, and lets it go on and answer. The moments
+ * are after each look at the session, and after each change but the last, which it acknowledges.
+ */
+async function stopAnywhere<T>(
   scenario: Scenario,
-  moment: Moment,
   meanwhile: (store: ReturnType<typeof fileStore>) => Promise<T>,
-) {
-  const { directory, store, log } = await prepared(scenario)
-  const child = await startStoreProcess(...stoppedAfter(moment, log))
-  const [method, ...args] = scenario.call
-  const answer = child.call<boolean>(directory, method, ...args)
-  while (!(await readFile(log, 'utf8')).includes('stopped by SIGSTOP')) await setTimeout(5)
-  const done = await meanwhile(store).finally(() => child.kill('SIGCONT'))
-  const outcome = { done, answer: await answer, record: await store.read(key), listed: [] as string[] }
-  for await (const listed of store.keys({ subject })) outcome.listed.push(listed)
-  await child.end()
-  return outcome
+  check: (outcome: { at: string; done: T; answer: boolean; store: ReturnType<typeof fileStore> }) => Promise<void>,
+): Promise<Moment[]> {
+  const there = await startStoppingProcess('getdents64')
+  try {
+    const moments: Moment[] = []
+    await there.call((await prepared(scenario)).directory, scenario.call, async moment => moments.push(moment))
+    moments.pop()
+    for (const moment of moments) {
+      const { directory, store } = await prepared(scenario)
+      const at = `stopped after ${moment.name} ${moment.nth}`
+      const done: T[] = []
+      const answer = await there.call<boolean>(directory, scenario.call, async stopped => {
+        if (isDeepStrictEqual(stopped, moment)) done.push(await meanwhile(store))
+      })
+      if (done.length !== 1) throw new Error(`not ${at}`)
+      await check({ at, done: done[0] as T, answer, store })
+    }
+    return moments
+  } finally {
+    await there.end()
+  }
 }
 
 if (haveStrace()) {
   for (const [title, scenario] of Object.entries(scenarios)) {
     test(`a process stopped anywhere in ${title} holds up nobody, and cannot bring the session back afterwards`, async t => {
-      const moments = await momentsOf(scenario)
-      t.true(moments.some(({ name }) => name === 'getdents64') || scenario.record === undefined)
-      for (const moment of moments) {
-        const { done, record } = await pausedAt(scenario, moment, async store => {
-          const signal = AbortSignal.timeout(patient(1_000))
-          await store.destroy(key, { signal })
-          return store.write(key, third, null, { signal })
-        })
-        t.true(done, `stopped after ${moment.name} ${moment.nth}`)
-        t.deepEqual(record, third, `stopped after ${moment.name} ${moment.nth}`)
+      const replace = async (store: ReturnType<typeof fileStore>) => {
+        const signal = AbortSignal.timeout(patient(1_000))
+        await store.destroy(key, { signal })
+        return store.write(key, third, null, { signal })
       }
+      const moments = await stopAnywhere(scenario, replace, async ({ at, done, store }) => {
+        t.true(done, at)
+        t.deepEqual(await store.read(key), third, at)
+      })
+      t.true(moments.some(({ name }) => name === 'getdents64') || scenario.record === undefined)
     })
 
     test(`a process stopped anywhere in ${title} is not harmed by a sweep`, async t => {
-      for (const moment of await momentsOf(scenario)) {
-        const { answer, record, listed } = await pausedAt(scenario, moment, store => store.sweep())
-        t.true(answer, `stopped after ${moment.name} ${moment.nth}`)
-        t.deepEqual(record, scenario.after, `stopped after ${moment.name} ${moment.nth}`)
-        t.is(listed.length, scenario.after === its ? 1 : 0, `stopped after ${moment.name} ${moment.nth}`)
-      }
+      const sweep = (store: ReturnType<typeof fileStore>) => store.sweep()
+      const moments = await stopAnywhere(scenario, sweep, async ({ at, answer, store }) => {
+        t.true(answer, at)
+        t.deepEqual(await store.read(key), scenario.after, at)
+        let listed = 0
+        for await (const _ of store.keys({ subject })) listed++
+        t.is(listed, scenario.after === its ? 1 : 0, at)
+      })
+      t.not(moments.length, 0)
     })
   }
 } else if (process.env.CI === 'true') {

@@ -17,14 +17,18 @@ export interface StoreProcess {
 const child = fileURLToPath(new URL('./child.js', import.meta.url))
 const node = [process.execPath, child]
 
-/** Start a process with file stores in it, through the command `wrapper` if there is one. */
-export async function startStoreProcess(...wrapper: string[]): Promise<StoreProcess> {
+/** Start a process with file stores in it, through the command `wrapper` if there is one. `hear` gets what it writes to stderr. */
+export async function startStoreProcess(
+  wrapper: readonly string[] = [],
+  hear?: (line: string) => void,
+): Promise<StoreProcess> {
   const [command = '', ...args] = [...wrapper, ...node]
   // For a tracer: all file system calls on one thread, so that counting them is exact.
   const traced = { UV_THREADPOOL_SIZE: '1' }
   const env = { ...process.env, ...(wrapper.length > 0 && traced) }
-  const spawned = spawn(command, args, { env, stdio: ['pipe', 'pipe', 'inherit'] })
+  const spawned = spawn(command, args, { env })
   spawned.stdin.on('error', () => {})
+  createInterface({ input: spawned.stderr }).on('line', hear ?? (line => process.stderr.write(`${line}\n`)))
   const ended = once(spawned, 'close') as Promise<[number | null, NodeJS.Signals | null]>
   const waiting = new Map<number, (answer: { value?: unknown; error?: object }) => void>()
   const lines = createInterface({ input: spawned.stdout })

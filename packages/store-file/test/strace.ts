@@ -1,5 +1,4 @@
 import { execFileSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
 
 /** The system calls by which the store changes the disk, under all the names they have on Linux. */
 const changing = [
@@ -22,26 +21,6 @@ export interface Moment {
   readonly nth: number
 }
 
-/** The command that writes down every change of the disk that its process makes, and these other calls. */
-export const recording = (log: string, ...others: string[]): string[] => [
-  'strace',
-  '-f',
-  '-o',
-  log,
-  '-e',
-  `trace=${[...everyName, ...others]}`,
-]
-
-/** The calls that are written down in `log`. */
-export function recorded(log: string): Moment[] {
-  const counts = new Map<string, number>()
-  return [...readFileSync(log, 'utf8').matchAll(/^\d+ +(\w+)\(/gm)].map(([, name = '']) => {
-    const nth = (counts.get(name) ?? 0) + 1
-    counts.set(name, nth)
-    return { name, nth }
-  })
-}
-
 /** The command that kills its process when it is about to make this call. */
 export const killedAt = ({ name, nth }: Moment): string[] => [
   'strace',
@@ -54,17 +33,30 @@ export const killedAt = ({ name, nth }: Moment): string[] => [
   `inject=${name}:signal=KILL:when=${nth}`,
 ]
 
-/** The command that stops its process when it has just made this call, and writes that down. */
-export const stoppedAfter = ({ name, nth }: Moment, log: string): string[] => [
-  'strace',
-  '-f',
-  '-o',
-  log,
-  '-e',
-  `trace=${name}`,
-  '-e',
-  `inject=${name}:signal=STOP:when=${nth}`,
-]
+/** The command that stops its process after every change of the disk and after these other calls, and says so on stderr. */
+export function stopping(...others: string[]): string[] {
+  const calls = [...everyName, ...others].join()
+  return ['strace', '-f', '-e', `trace=${calls}`, '-e', `inject=${calls}:signal=STOP`]
+}
+
+/** Calls `stopped` with the name of the system call after which the process of `stopping` has stopped. */
+export function stopsIn(stopped: (call: string) => void): (line: string) => void {
+  const calls = new Map<string, string>()
+  let signalled: string | undefined
+  return line => {
+    const [, thread = '', event = ''] = /^\[pid +(\d+)\] (.*)/.exec(line) ?? []
+    // If another thread interferes, strace tells the beginning and the end of a call on two lines.
+    const [, name] = /^(?:<\.\.\. )?(\w+)(?:\(| resumed>)/.exec(event) ?? []
+    if (name) calls.set(thread, name)
+    if (event.startsWith('--- SIGSTOP ')) signalled = thread
+    if (event.startsWith('--- stopped by SIGSTOP') && signalled === thread) {
+      signalled = undefined
+      stopped(calls.get(thread) ?? '')
+    }
+    if (thread === '' && !/^\+\+\+ exited|^strace: Process \d+ (at|de)tached$/.test(line))
+      process.stderr.write(`${line}\n`)
+  }
+}
 
 /** Whether strace can be run. Where it is missing it is installed, if this is Debian and we may. */
 export function haveStrace(): boolean {
