@@ -1,5 +1,6 @@
 export { type ServerKind, serverKinds, urlVariables } from './engine.js'
 export { type FaultProxy, type FaultProxyOptions, faultProxy, type RequestMatch } from './fault-proxy.js'
+export { nodeProgram } from './node-program.js'
 export { type PgbouncerOptions, startPgbouncer } from './pgbouncer.js'
 export { type SharedServer, type StartOptions, sharedServer, startServer, startServers } from './provide.js'
 export { type RedisCluster, type RedisClusterOptions, startRedisCluster } from './redis-cluster.js'
