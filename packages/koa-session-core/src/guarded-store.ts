@@ -157,9 +157,9 @@ export class GuardedStore {
 
 export const isTimeout = (error: unknown): boolean => isSessionError(error) && error.code === 'ERR_SESSION_TIMEOUT'
 
-/** The codes of file systems, PostgreSQL, MySQL, MongoDB and Redis for a full store. */
+/** The codes of file systems, SQLite, PostgreSQL, MySQL, MongoDB and Redis for a full store. */
 const noRoom: readonly unknown[] = [
-  ...['ENOSPC', 'EDQUOT', 'EFBIG', '53100', '53200'],
+  ...['ENOSPC', 'EDQUOT', 'EFBIG', '53100', '53200', 'SQLITE_FULL'],
   ...['ER_DISK_FULL', 'ER_RECORD_FILE_FULL', 14_031],
 ]
 

@@ -1,0 +1,15 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import test from 'ava'
+import { inMemory } from './in-memory.js'
+import { sqliteCases } from './sqlite-cases.js'
+
+const root = await mkdtemp(join(inMemory(), 'koa-session-sqlite-'))
+test.after.always(() => rm(root, { recursive: true, force: true }))
+
+for (const { title, run, isAlone } of sqliteCases(root)) {
+  const declare = isAlone ? test.serial : test
+  declare(title, async t => {
+    await t.notThrowsAsync(run())
+  })
+}

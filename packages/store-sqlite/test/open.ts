@@ -1,0 +1,37 @@
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type SqliteDatabase, sqliteStore } from 'koa-session-store-sqlite'
+import Libsql from 'libsql'
+
+/** Whether this Node.js has node:sqlite. */
+export const hasNodeSqlite = process.getBuiltinModule?.('node:sqlite' as string) !== undefined
+
+export type Closable = SqliteDatabase & { close(): unknown }
+
+/** A connection of an app, by node:sqlite or else by libsql. */
+export function connect(path: string): Closable {
+  if (!hasNodeSqlite) return new Libsql(path, { timeout: 10 }) as Closable
+  const { DatabaseSync } = process.getBuiltinModule?.('node:sqlite' as string) as unknown as {
+    DatabaseSync: new (path: string) => Closable
+  }
+  return new DatabaseSync(path)
+}
+
+/** A store on a connection of its own to a file in `folder`. */
+export function open(folder: string, world: string) {
+  const path = join(folder, `${world}.db`)
+  if (hasNodeSqlite) return sqliteStore({ path })
+  const database = connect(path)
+  database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
+  const store = sqliteStore({ database })
+  return {
+    ...store,
+    async close() {
+      await store.close()
+      database.close()
+    },
+  }
+}
+
+/** The folder that all processes of one test run share. */
+export const create = (world: string) => open(process.env.SQLITE_WORLDS ?? tmpdir(), world)
