@@ -8,6 +8,7 @@ import { mongoStore } from 'koa-session-store-mongo'
 import { mysqlStore } from 'koa-session-store-mysql'
 import { postgresStore } from 'koa-session-store-postgres'
 import { redisStore } from 'koa-session-store-redis'
+import { sqliteStore } from 'koa-session-store-sqlite'
 
 declare module 'koa-session-core' {
   interface SessionData {
@@ -23,5 +24,7 @@ app.use(ctx => {
   ctx.body = String(visits)
 })
 const cases: ConformanceCase[] = conformanceCases({ create: () => memoryStore(), capabilities: ['sweep', 'keys'] })
-const found = [fileStore, mongoStore, mysqlStore, postgresStore, redisStore, untilAborted].map(one => one.name)
+const found = [fileStore, mongoStore, mysqlStore, postgresStore, redisStore, sqliteStore, untilAborted].map(
+  one => one.name,
+)
 console.log(`node10: ${found.join(', ')} and ${cases.length} cases are found`)

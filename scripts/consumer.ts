@@ -36,6 +36,9 @@ const { mysqlStore }: typeof import('koa-session-store-mysql') = byRequire
 const { mongoStore }: typeof import('koa-session-store-mongo') = byRequire
   ? require('koa-session-store-mongo')
   : await import('koa-session-store-mongo')
+const { sqliteStore }: typeof import('koa-session-store-sqlite') = byRequire
+  ? require('koa-session-store-sqlite')
+  : await import('koa-session-store-sqlite')
 
 // No server is asked for anything before the first session.
 const idle = [
@@ -43,6 +46,7 @@ const idle = [
   postgresStore({ url: 'postgres://127.0.0.1:1/none' }),
   mysqlStore({ url: 'mysql://127.0.0.1:1/none' }),
   mongoStore({ url: 'mongodb://127.0.0.1:1/none' }),
+  sqliteStore({ database: { prepare: assert.fail, exec: assert.fail } }),
 ]
 for (const store of idle) {
   await core.session({ store }).close()

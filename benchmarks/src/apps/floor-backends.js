@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, open, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
+import { openSqlite } from './sqlite.js'
 
 /**
  * The plain driver call of each backend: `read(key)` gives text or undefined, `write(key, text)`. Pools have the drivers'
@@ -45,6 +46,24 @@ export const backends = {
           await parent.sync()
           await parent.close()
         }
+      },
+    }
+  },
+
+  /** One statement, and one fsync of the log for each write. */
+  async sqlite({ folder }) {
+    const database = openSqlite(join(folder, 'floor.db'))
+    database.exec('CREATE TABLE IF NOT EXISTS bench_floor (key TEXT PRIMARY KEY, data TEXT NOT NULL)')
+    const select = database.prepare('SELECT data FROM bench_floor WHERE key = ?')
+    const upsert = database.prepare(
+      'INSERT INTO bench_floor VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET data = excluded.data',
+    )
+    return {
+      async read(key) {
+        return select.get(key)?.data
+      },
+      async write(key, text) {
+        upsert.run(key, text)
       },
     }
   },

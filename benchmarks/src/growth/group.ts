@@ -7,8 +7,8 @@ import { storages } from '../http/contenders.js'
 const chosen = storages.filter(storage => process.env.STORES?.split(',').includes(storage) ?? true)
 const sizes = (process.env.SIZES ?? '1000,100000,1000000').split(',').map(Number)
 
-/** The limit for files, for memory (by its `maxSessions`) and for the stand-in for MongoDB. */
-const most: Partial<Record<string, number>> = { memory: 100_000, file: 100_000, mongo: 100_000 }
+/** The limit for files, for SQLite, for memory (by its `maxSessions`) and for the stand-in for MongoDB. */
+const most: Partial<Record<string, number>> = { memory: 100_000, file: 100_000, sqlite: 100_000, mongo: 100_000 }
 
 interface Costs {
   readonly read: number

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { type ServerKind, sharedServer } from '@koa-session/test-servers'
 
 /** The backends of sessions. */
-export type Storage = 'memory' | 'file' | ServerKind
+export type Storage = 'memory' | 'file' | 'sqlite' | ServerKind
 
 export interface Place {
   readonly url: string

@@ -19,13 +19,16 @@ function contender(library: string, storage = '', base: HttpContender['base'] = 
   return { title: storage === '' ? title : `${title}, ${storage}`, library, storage, base }
 }
 
-export const storages = ['memory', 'file', 'redis', 'postgres', 'mysql', 'mongo'] as const
+export const storages = ['memory', 'file', 'sqlite', 'redis', 'postgres', 'mysql', 'mongo'] as const
 
 export const bare = [contender('koa'), contender('express', '', 'express'), contender('fastify', '', 'fastify')]
 export const floors = storages.map(storage => contender('floor', storage))
 export const ours = storages.map(storage => contender('ours', storage))
 export const koaSession = ['cookie', 'map'].map(storage => contender('koa-session', storage))
-export const expressSession = storages.map(storage => contender('express-session', storage, 'express'))
+/** express-session has no store for SQLite that is well kept. */
+export const expressSession = storages
+  .filter(storage => storage !== 'sqlite')
+  .map(storage => contender('express-session', storage, 'express'))
 export const fastifySession = [contender('@fastify/session', 'memory', 'fastify')]
 
 export const all = [

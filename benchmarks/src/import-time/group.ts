@@ -8,6 +8,7 @@ const imports: readonly (readonly string[])[] = [
   ['koa'],
   ['koa-session-core'],
   ['koa-session-core', 'koa-session-store-file'],
+  ['koa-session-core', 'koa-session-store-sqlite'],
   ['ioredis'],
   ['koa-session-core', 'koa-session-store-redis'],
   ['pg'],

@@ -14,6 +14,7 @@ const installations: readonly (readonly [base: string, ...packages: string[]])[]
   ['koa'],
   ['koa', 'koa-session-core'],
   ['koa', 'koa-session-core', 'koa-session-store-file'],
+  ['koa', 'koa-session-core', 'koa-session-store-sqlite'],
   ['koa', 'koa-session-core', 'koa-session-store-redis', 'ioredis'],
   ['koa', 'koa-session-core', 'koa-session-store-postgres', 'pg'],
   ['koa', 'koa-session-core', 'koa-session-store-mysql', 'mysql2'],

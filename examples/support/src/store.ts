@@ -9,6 +9,14 @@ const stores: Readonly<Record<string, (environment: Environment) => Promise<Stor
     const { fileStore } = await import('koa-session-store-file')
     return fileStore({ directory: SESSION_DIRECTORY })
   },
+  sqlite: async ({ SESSION_FILE = 'sessions.db' }) => {
+    const { sqliteStore } = await import('koa-session-store-sqlite')
+    // Node.js 20 has no node:sqlite, which `sqliteStore({ path })` would open.
+    const { default: Database } = await import('libsql')
+    const database = new Database(SESSION_FILE, { timeout: 10 })
+    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
+    return sqliteStore({ database })
+  },
   redis: async environment => {
     const { redisStore } = await import('koa-session-store-redis')
     return redisStore({ url: url(environment, 'REDIS_URL') })

@@ -11,7 +11,7 @@ export interface OpenableStore {
 export async function openableStores(): Promise<OpenableStore[]> {
   const stores: OpenableStore[] = []
   for (const name of storeNames) {
-    const environment: Record<string, string | undefined> = { ...process.env, STORE: name }
+    const environment: Record<string, string | undefined> = { ...process.env, STORE: name, SESSION_FILE: ':memory:' }
     const kind = serverKinds.find(one => one === name)
     const server = kind && (await sharedServer(kind))
     if (kind && !server) continue

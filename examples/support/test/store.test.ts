@@ -26,7 +26,7 @@ test('a store without the URL of its server is an error that names the variable'
 })
 
 test('an unknown STORE is an error that lists the known stores', async t => {
-  for (const name of ['sqlite', '', 'toString']) {
+  for (const name of ['dbase', '', 'toString']) {
     const error = await t.throwsAsync(openStore({ STORE: name }), { instanceOf: TypeError })
     t.is(error?.message, `STORE must be one of ${storeNames.join(', ')}, got "${name}"`)
   }

@@ -85,7 +85,7 @@ for (const { title, run } of conformanceCases({ create: () => mapStore(), capabi
 /** The anchors of each document. */
 const anchors = new Map(all.map(({ name, text }) => [name, new Set(anchorsOf(text))]))
 
-const stores = ['file', 'mongo', 'mysql', 'postgres', 'redis']
+const stores = ['file', 'mongo', 'mysql', 'postgres', 'redis', 'sqlite']
 
 /** The names that the message about an unknown option lists. */
 function optionsOf(t: ExecutionContext, make: (options: object) => unknown, options: object): string[] {

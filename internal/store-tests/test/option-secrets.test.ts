@@ -9,6 +9,7 @@ import { mongoStore } from 'koa-session-store-mongo'
 import { mysqlSchema, mysqlStore } from 'koa-session-store-mysql'
 import { postgresSchema, postgresStore } from 'koa-session-store-postgres'
 import { redisStore } from 'koa-session-store-redis'
+import { sqliteSchema, sqliteStore } from 'koa-session-store-sqlite'
 
 /** As secrets are: long, and of letters and digits. */
 const canary = `c4n4ry${randomBytes(9).toString('hex')}`
@@ -101,6 +102,12 @@ const factories: Record<string, { make: (options: never) => unknown; options: st
     options: ['collection', 'database', 'client', 'mongoUrl', 'dbName', ...connection],
     beside: [{}, { url: 'mongodb://h' }, { collection: { findOne() {} } }],
   },
+  sqliteStore: {
+    make: sqliteStore,
+    options: ['database', 'path', 'table', 'createTable', 'filename', 'db', ...connection],
+    beside: [{}, { path: 'x' }, { database: { prepare() {}, exec() {} } }],
+  },
+  sqliteSchema: { make: sqliteSchema, options: ['table', ...connection], beside: [{}] },
 }
 
 class Holder {
