@@ -73,7 +73,7 @@ test('a PORT that is taken is an error, not another port', async t => {
 })
 
 test('an unknown STORE is an error that lists the known stores', async t => {
-  const { ended, line } = await start(t, { PORT: '0', STORE: 'sqlite' })
+  const { ended, line } = await start(t, { PORT: '0', STORE: 'dbase' })
   t.is(line, '')
   const { code, complaints } = await ended
   t.is(code, 1)
