@@ -38,11 +38,15 @@ export interface Launch {
   ping(port: number): Promise<boolean>
 }
 
-/** How one kind of server is had. */
-export interface Recipe {
-  readonly kind: ServerKind
-  /** Debian packages that bring it. */
+/** Something that the system's packages bring. */
+export interface Installable {
+  /** The Debian packages that are missing. */
   packages(): Promise<readonly string[]>
+}
+
+/** How one kind of server is had. */
+export interface Recipe extends Installable {
+  readonly kind: ServerKind
   /** The program on this machine, if it is there. */
   find(): Promise<Engine | undefined>
   /** The signal that ends it without waiting for its clients to leave. @default 'SIGTERM' */
@@ -56,11 +60,9 @@ export interface Recipe {
 }
 
 /** A program that speaks the protocol of the real one, and does not need the system's packages for itself. */
-export interface StandIn {
+export interface StandIn extends Installable {
   /** Whether what it acknowledged outlives `kill -9`. */
   readonly isDurable: boolean
-  /** Debian packages that are missing to set it up. */
-  packages(): Promise<readonly string[]>
   /** Sets it up in the cache, once. Rejects with the reason when it cannot. */
   provide(): Promise<Engine>
 }

@@ -1,3 +1,4 @@
+export { findChromium } from './chromium.js'
 export { type ServerKind, serverKinds, urlVariables } from './engine.js'
 export { type FaultProxy, type FaultProxyOptions, faultProxy, type RequestMatch } from './fault-proxy.js'
 export { nodeProgram } from './node-program.js'

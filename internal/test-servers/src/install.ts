@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { cacheFolder, withLock } from './cache.js'
-import type { Recipe } from './engine.js'
+import type { Installable } from './engine.js'
 import { isOpen, standardPorts } from './ports.js'
 import { findProgram, run } from './run.js'
 
@@ -37,20 +37,19 @@ export function canInstall(): boolean {
   return isAllowed && process.getuid?.() === 0 && findProgram('apt-get') !== undefined
 }
 
-/** Installs whatever the recipes miss with one apt-get. */
-export async function installPackages(recipes: readonly Recipe[]): Promise<void> {
-  const missing = async () => (await Promise.all(recipes.map(recipe => recipe.packages()))).flat()
+/** Installs whatever is missing with one apt-get. */
+export async function installPackages(wanted: readonly Installable[]): Promise<void> {
+  const missing = async () => (await Promise.all(wanted.map(each => each.packages()))).flat()
   if ((await missing()).length === 0) return
   await withLock('apt', async () => {
-    const wanted = await missing()
-    if (wanted.length === 0) return
-    process.stderr.write(`test servers: installing ${wanted.join(', ')}\n`)
+    const names = await missing()
+    if (names.length === 0) return
+    process.stderr.write(`test servers: installing ${names.join(', ')}\n`)
     const before = await openStandardPorts()
     const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', NEEDRESTART_SUSPEND: '1' }
-    await run('sh', ['-c', script, 'sh', ...wanted], { env, log: join(cacheFolder, 'apt.log') })
+    await run('sh', ['-c', script, 'sh', ...names], { env, log: join(cacheFolder, 'apt.log') })
     const started = (await openStandardPorts()).filter(port => !before.includes(port))
-    if (started.length > 0)
-      throw new Error(`installing ${wanted.join(', ')} started a service on ${started.join(', ')}`)
+    if (started.length > 0) throw new Error(`installing ${names.join(', ')} started a service on ${started.join(', ')}`)
   })
 }
 

@@ -3,58 +3,75 @@
 import { spawn } from 'node:child_process'
 import { constants } from 'node:os'
 import { parseArgs } from 'node:util'
+import { chromiumName, chromiumVariable, obtainChromium } from './chromium.js'
 import { type ServerKind, serverKinds, urlVariables } from './engine.js'
 import { guard } from './guard.js'
 import { isCi, startServer, unavailableVariable, volatileVariable } from './provide.js'
 import type { TestServer } from './server.js'
-import { ServerUnavailableError, type Supply, supplies } from './supply.js'
+import { type Supply, supplies, UnavailableError } from './supply.js'
 
 /** How long a command may take to end after it was asked to. */
 const grace = 10_000
 
 const say = (text: string) => process.stderr.write(`test servers: ${text}\n`)
 
-function readArguments(): { kinds: ServerKind[]; command: string; args: string[] } {
+interface Arguments {
+  readonly kinds: readonly ServerKind[]
+  readonly wantsChromium: boolean
+  readonly command: string
+  readonly args: readonly string[]
+}
+
+function readArguments(): Arguments {
   const end = process.argv.indexOf('--')
   const [command, ...args] = end < 0 ? [] : process.argv.slice(end + 1)
   const { values } = parseArgs({ args: process.argv.slice(2, end), options: { only: { type: 'string' } } })
-  const names = values.only?.split(',') ?? serverKinds
-  const kinds = serverKinds.filter(kind => names.includes(kind))
-  if (command === undefined || kinds.length !== names.length) {
-    throw new TypeError(`usage: main.ts [--only=${serverKinds.join(',')}] -- <command...>`)
+  const all = [...serverKinds, chromiumName]
+  const names = values.only?.split(',') ?? all
+  if (command === undefined || !names.every(name => all.includes(name))) {
+    throw new TypeError(`usage: main.ts [--only=${all.join(',')}] -- <command...>`)
   }
-  return { kinds, command, args }
+  const kinds = serverKinds.filter(kind => names.includes(kind))
+  return { kinds, wantsChromium: names.includes(chromiumName), command, args }
 }
 
 const servers: TestServer[] = []
 const environment: NodeJS.ProcessEnv = { ...process.env }
 
 /** Gives whether all could be had. */
-async function provide(kinds: readonly ServerKind[]): Promise<boolean> {
+async function provide({ kinds, wantsChromium }: Arguments): Promise<boolean> {
   const missing = kinds.filter(kind => !environment[urlVariables[kind]])
   for (const kind of kinds) if (!missing.includes(kind)) say(`${kind}: as ${urlVariables[kind]} says`)
   // Side by side: a stand-in that is durable may be another one.
   supplies(missing)
   supplies(missing, { durable: true })
-  const unavailable: ServerKind[] = []
-  const start = async (kind: ServerKind) => {
-    try {
-      const server = await startServer(kind)
-      servers.push(server)
-      environment[urlVariables[kind]] = server.url
-      say(`${kind}: ${server.label} on port ${server.port}`)
-      if (server.oneWriter) say(`${kind}: it takes one writer at a time, and tests that race may hang`)
-      const { label } = await (supplies([kind], { durable: true }).get(kind) as Promise<Supply>)
-      if (label === server.label) return
-      environment[volatileVariable] = kind
-      say(`${kind}: ${label} for tests that kill it`)
-    } catch (error) {
-      if (!(error instanceof ServerUnavailableError)) throw error
-      unavailable.push(kind)
-      say(`\n\n${isCi() ? 'FAILED' : 'SKIPPED'}: ${error.message}\n`)
-    }
+  const unavailable: string[] = []
+  const tell = (name: string) => (error: unknown) => {
+    if (!(error instanceof UnavailableError)) throw error
+    unavailable.push(name)
+    say(`\n\n${isCi() ? 'FAILED' : 'SKIPPED'}: ${error.message}\n`)
   }
-  const results = await Promise.allSettled(missing.map(start))
+  const start = async (kind: ServerKind) => {
+    const server = await startServer(kind)
+    servers.push(server)
+    environment[urlVariables[kind]] = server.url
+    say(`${kind}: ${server.label} on port ${server.port}`)
+    if (server.oneWriter) say(`${kind}: it takes one writer at a time, and tests that race may hang`)
+    const { label } = await (supplies([kind], { durable: true }).get(kind) as Promise<Supply>)
+    if (label === server.label) return
+    environment[volatileVariable] = kind
+    say(`${kind}: ${label} for tests that kill it`)
+  }
+  const findBrowser = async () => {
+    if (environment[chromiumVariable]) return say(`${chromiumName}: as ${chromiumVariable} says`)
+    const { path, label } = await obtainChromium()
+    environment[chromiumVariable] = path
+    say(`${chromiumName}: ${label}`)
+  }
+  const results = await Promise.allSettled([
+    ...missing.map(kind => start(kind).catch(tell(kind))),
+    ...(wantsChromium ? [findBrowser().catch(tell(chromiumName))] : []),
+  ])
   const failed = results.find(result => result.status === 'rejected')
   if (failed) throw failed.reason
   // All that can be installed is installed by now: the next process need not try again.
@@ -73,7 +90,7 @@ const parent = process.ppid
 setInterval(() => process.ppid !== parent && interruption.abort('SIGTERM'), 500).unref()
 
 /** Runs the command to its end and gives its exit code. */
-function runCommand(command: string, args: readonly string[]): Promise<number> {
+function runCommand({ command, args }: Arguments): Promise<number> {
   return new Promise((resolve, reject) => {
     // A process group of its own, which a signal reaches once, from here, and which can be killed as a whole.
     const child = spawn(command, args, { stdio: 'inherit', env: environment, detached: true })
@@ -105,15 +122,15 @@ function runCommand(command: string, args: readonly string[]): Promise<number> {
 }
 
 async function main(): Promise<number> {
-  const { kinds, command, args } = readArguments()
+  const wanted = readArguments()
   try {
     const interrupted = new Promise<'interrupted'>(resolve => {
       interruption.signal.addEventListener('abort', () => resolve('interrupted'))
     })
-    const complete = await Promise.race([provide(kinds), interrupted])
+    const complete = await Promise.race([provide(wanted), interrupted])
     if (complete === 'interrupted') return 128 + constants.signals[interruption.signal.reason as NodeJS.Signals]
     if (!complete && isCi()) return 1
-    return await runCommand(command, args)
+    return await runCommand(wanted)
   } finally {
     await Promise.all(servers.map(server => server.end()))
   }

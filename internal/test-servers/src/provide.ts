@@ -35,7 +35,7 @@ export const unavailableVariable = 'TEST_SERVERS_UNAVAILABLE'
 /** The kinds whose URL the command line gave, and whose server keeps its data in memory alone. */
 export const volatileVariable = 'TEST_SERVERS_VOLATILE'
 
-const lists = (variable: string, kind: ServerKind) => process.env[variable]?.split(',').includes(kind) ?? false
+export const isListed = (variable: string, name: string) => process.env[variable]?.split(',').includes(name) ?? false
 
 /** The URL of a server to share with other tests, in whatever names of its own a test keeps apart. */
 export interface SharedServer {
@@ -53,12 +53,12 @@ const started = new Map<string, Promise<TestServer>>()
  */
 export async function sharedServer(kind: ServerKind, need: Need = {}): Promise<SharedServer | undefined> {
   const text = process.env[urlVariables[kind]]
-  if (text && !(need.durable && lists(volatileVariable, kind))) {
+  if (text && !(need.durable && isListed(volatileVariable, kind))) {
     const url = new URL(text)
     return { kind, url: text, host: url.hostname, port: Number(url.port) }
   }
   try {
-    if (lists(unavailableVariable, kind)) throw new ServerUnavailableError(kind, [], need)
+    if (isListed(unavailableVariable, kind)) throw new ServerUnavailableError(kind, [], need)
     const name = `${kind} ${need.durable ?? false}`
     const server = started.get(name) ?? startServer(kind, need)
     started.set(name, server)

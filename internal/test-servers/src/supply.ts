@@ -1,4 +1,4 @@
-import { type Engine, type Recipe, type ServerKind, urlVariables } from './engine.js'
+import { type Engine, type Installable, type Recipe, type ServerKind, urlVariables } from './engine.js'
 import { canInstall, hasDocker, hasImage, installPackages } from './install.js'
 import { mongo } from './mongo.js'
 import { mysql } from './mysql.js'
@@ -19,21 +19,32 @@ export interface Need {
   readonly durable?: boolean
 }
 
-export class ServerUnavailableError extends Error {
+export class UnavailableError extends Error {
+  override readonly name: string = 'UnavailableError'
+
+  constructor(message: string, reasons: readonly unknown[] = []) {
+    const tried = reasons
+      .filter(Boolean)
+      .map(reason => `\n  tried: ${reason instanceof Error ? reason.message : reason}`)
+    super(`${message}${tried.join('')}`)
+  }
+}
+
+export class ServerUnavailableError extends UnavailableError {
   override readonly name = 'ServerUnavailableError'
   readonly kind: ServerKind
 
   constructor(kind: ServerKind, reasons: readonly unknown[], { durable = false }: Need = {}) {
     const { advice, docker } = recipes[kind]
-    const tried = reasons.map(reason => `\n  tried: ${reason instanceof Error ? reason.message : reason}`)
     const ways = `${advice}, start Docker (${docker.image}), or set ${urlVariables[kind]} to an empty database`
     const what = durable ? `${kind} server that outlives kill -9` : `${kind} server`
-    super(`there is no ${what} here. To get one: ${ways}${tried.join('')}`)
+    super(`there is no ${what} here. To get one: ${ways}`, reasons)
     this.kind = kind
   }
 }
 
 const known = new Map<string, Promise<Supply>>()
+const waiting: Installable[] = []
 let installing: Promise<unknown> = Promise.resolve()
 
 /** For what is made of a program itself, which an image does not do. */
@@ -61,18 +72,15 @@ export function supplies(
   return new Map(kinds.map(kind => [kind, known.get(name(kind)) as Promise<Supply>]))
 }
 
-/** Resolves to what went wrong, if anything. */
-function installOnce(wanted: readonly Recipe[]): Promise<unknown> {
+/** Resolves to what went wrong, if anything. What is asked for in one go is installed in one go. */
+export function installOnce(wanted: readonly Installable[]): Promise<unknown> {
   if (!canInstall()) return Promise.resolve('apt-get: only as root on Debian')
-  // One after the other also when asked for kind by kind.
-  const task = installing
-    .then(() => installPackages(wanted))
-    .then(
-      () => undefined,
-      error => error,
-    )
-  installing = task
-  return task
+  waiting.push(...wanted)
+  installing = installing.then(before => {
+    if (waiting.length === 0) return before
+    return installPackages(waiting.splice(0)).catch(error => error)
+  })
+  return installing
 }
 
 async function obtain(recipe: Recipe, durable: boolean, installed: Promise<unknown>): Promise<Supply> {

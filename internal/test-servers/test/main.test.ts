@@ -32,7 +32,7 @@ async function world(t: ExecutionContext): Promise<World> {
   await chmod(folder, 0o755)
   t.teardown(() => rm(folder, { recursive: true, force: true }))
   const clean = Object.fromEntries(
-    Object.entries(process.env).filter(([name]) => !/_URL$|^TEST_SERVERS|^CI$/.test(name)),
+    Object.entries(process.env).filter(([name]) => !/_URL$|^TEST_SERVERS|^CI$|^CHROMIUM/.test(name)),
   )
   return {
     folder,
@@ -219,6 +219,45 @@ test('a server that cannot start is a failure under CI, and the command does not
   const shared = await outcome(here.node(script('./fixtures/shared.js'), [], bare))
   t.is(shared.code, 1)
   t.regex(shared.stderr, /ServerUnavailableError: there is no redis server here/)
+})
+
+const chromium = ['--only=chromium', '--', process.execPath, script('./fixtures/chromium.js')]
+
+test('Chromium is the executable that CHROMIUM_PATH names, else the first that answers in PATH', async t => {
+  const here = await world(t)
+  const bare = { PATH: here.folder, TEST_SERVERS_INSTALL: '0' }
+  const put = (name: string, text: string) =>
+    writeFile(join(here.folder, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 })
+  const ask = async (more: NodeJS.ProcessEnv = {}) => {
+    const { code, stdout, stderr } = await outcome(here.node(main, chromium, { ...bare, ...more }))
+    t.is(code, 0, stderr)
+    return { path: stdout.trim(), stderr }
+  }
+  await put('google-chrome', 'echo Google Chrome 3.2.1')
+  await put('chromium-browser', 'echo Install it from the shop; exit 1')
+  t.is((await ask()).path, join(here.folder, 'google-chrome'))
+  await put('chromium', 'echo a warning >&2; echo Chromium 1.2.3 built on Debian')
+  const { path, stderr } = await ask()
+  t.is(path, join(here.folder, 'chromium'))
+  t.regex(stderr, /test servers: chromium: Chromium 1\.2\.3 \(.+\/chromium\)/)
+  t.is((await ask({ CHROMIUM_PATH: '/opt/another' })).path, '/opt/another')
+})
+
+test('without Chromium its tests are skipped with a warning that says how to get it; under CI that is a failure', async t => {
+  const here = await world(t)
+  const bare = { PATH: here.folder, TEST_SERVERS_INSTALL: '0' }
+  const warning = /there is no Chromium here\. To get one: install it .+ or set CHROMIUM_PATH/
+  const skipped = await outcome(here.node(main, chromium, bare))
+  t.is(skipped.code, 0)
+  t.is(skipped.stdout, 'undefined\n')
+  t.regex(skipped.stderr, new RegExp(`SKIPPED: ${warning.source}`))
+  const failed = await outcome(here.node(main, chromium, { ...bare, CI: 'true' }))
+  t.is(failed.code, 1)
+  t.is(failed.stdout, '')
+  t.regex(failed.stderr, new RegExp(`FAILED: ${warning.source}`))
+  const alone = await outcome(here.node(script('./fixtures/chromium.js'), [], { ...bare, CI: 'true' }))
+  t.is(alone.code, 1)
+  t.regex(alone.stderr, warning)
 })
 
 test('a wrong command line prints the usage', async t => {
