@@ -1,9 +1,11 @@
+import { PassThrough } from 'node:stream'
 import Router from '@koa/router'
-import Koa, { type Context } from 'koa'
+import Koa, { type Context, type Next } from 'koa'
 import { memoryStore, type SessionInfo, type Sessions, type Store, session } from 'koa-session-core'
 import { readForm } from './form.js'
-import { deviceName, homeBody, type Message, page, type Race, signInBody } from './pages.js'
-import { raceRoutes, run } from './race.js'
+import { deviceName, homeBody, type Message, page, signInBody } from './pages.js'
+import { raceRoutes } from './race.js'
+import { type Race, type Report, races, runRace } from './run-race.js'
 import { script } from './script.js'
 
 declare module 'koa-session-core' {
@@ -24,22 +26,43 @@ export function createApp(store: Store = memoryStore()): { app: Koa; sessions: S
 
   router.get('/', ctx => show(ctx))
 
-  // Where there is no JavaScript, the server itself sends the requests.
   router.post('/race', async ctx => {
-    const name = (await readForm(ctx)).get('race')
-    if (name !== 'requests' && name !== 'sign-out') return ctx.throw(400)
-    await show(ctx, { name, outcomes: await run(ctx, name) })
+    const race = await readRace(ctx)
+    const reports: Report[] = []
+    await runRace(portOf(ctx), race, report => reports.push(report))
+    await show(
+      ctx,
+      reports.filter(report => report.verdict),
+    )
   })
 
-  async function show(ctx: Context, race?: Race): Promise<void> {
+  // For the page after a race that is loaded by its address.
+  router.get('/race', back)
+
+  // The same with JavaScript: each report as a line of JSON, while the race runs.
+  router.post('/race/live', async ctx => {
+    const race = await readRace(ctx)
+    const lines = new PassThrough()
+    ctx.type = 'application/x-ndjson'
+    ctx.body = lines
+    runRace(portOf(ctx), race, report => lines.write(`${JSON.stringify(report)}\n`)).then(
+      () => lines.end(),
+      error => lines.destroy(error),
+    )
+  })
+
+  async function show(ctx: Context, reports: readonly Report[] = []): Promise<void> {
     const { user, cart = {} } = ctx.session
     const messages = await ctx.flash<Message>()
     const devices: SessionInfo[] = []
     if (user !== undefined) for await (const device of sessions.list(user)) devices.push(device)
-    const wasSignedOut = ctx.session.isNew && /(^|; )(__Host-)?sid=/.test(ctx.get('Cookie'))
-    const body =
-      user === undefined ? signInBody({ wasSignedOut }) : homeBody({ user, cart, devices, session: ctx.session })
-    ctx.body = page({ messages, race }, body)
+    devices.sort((one, other) => Number(other.key === ctx.session.key) - Number(one.key === ctx.session.key))
+    const hasDeadCookie = ctx.session.isNew && /(^|; )(__Host-)?sid=/.test(ctx.get('Cookie'))
+    const wasSignedOut = user === undefined && (hasDeadCookie || 'signed-out' in ctx.query)
+    ctx.body = page(
+      { messages, reports, wasSignedOut },
+      user === undefined ? signInBody : homeBody({ user, cart, devices, session: ctx.session }),
+    )
   }
 
   router.post('/sign-in', async ctx => {
@@ -68,8 +91,7 @@ export function createApp(store: Store = memoryStore()): { app: Koa; sessions: S
     ctx.body = ctx.session.cart ?? {}
   })
 
-  router.post('/cart', async ctx => {
-    mustBeSignedIn(ctx)
+  router.post('/cart', signedIn, async ctx => {
     const item = (await readForm(ctx)).get('item') ?? ''
     if (!goods.includes(item)) ctx.throw(400)
     // `update` reads, changes and writes in one step, so no parallel request is lost.
@@ -79,28 +101,30 @@ export function createApp(store: Store = memoryStore()): { app: Koa; sessions: S
     back(ctx)
   })
 
-  router.post('/cart/empty', ctx => {
-    mustBeSignedIn(ctx)
+  router.post('/cart/empty', signedIn, ctx => {
     delete ctx.session.cart
     ctx.flash('success', 'The cart is empty')
     back(ctx)
   })
 
-  router.post('/devices/revoke', async ctx => {
+  router.post('/devices/revoke', signedIn, async ctx => {
+    const { key: own, user = '' } = ctx.session
     const key = (await readForm(ctx)).get('key')
     // Revoke only the user's own sessions: a key is no secret, so knowing it gives no right.
-    for await (const device of sessions.list(mustBeSignedIn(ctx))) {
+    for await (const device of sessions.list(user)) {
       if (device.key !== key) continue
-      if (key === ctx.session.key) await ctx.session.destroy()
+      if (key === own) await ctx.session.destroy()
       else await sessions.revoke(key)
       ctx.flash('success', `Signed out ${device.data.device}`)
       return back(ctx)
     }
-    ctx.throw(404)
+    ctx.flash('error', 'You have no such device, or it was signed out before')
+    back(ctx)
   })
 
-  router.post('/devices/revoke-others', async ctx => {
-    const count = await sessions.revokeAll(mustBeSignedIn(ctx), { except: ctx.session.key })
+  router.post('/devices/revoke-others', signedIn, async ctx => {
+    const { key: own, user = '' } = ctx.session
+    const count = await sessions.revokeAll(user, { except: own })
     ctx.flash('success', `Signed out ${count} other ${count === 1 ? 'device' : 'devices'}`)
     back(ctx)
   })
@@ -123,12 +147,27 @@ export function createApp(store: Store = memoryStore()): { app: Koa; sessions: S
   return { app, sessions }
 }
 
-function mustBeSignedIn(ctx: Context): string {
-  return ctx.session.user ?? ctx.throw(401)
+/** Leads a visitor whose session has ended back to signing in. */
+async function signedIn(ctx: Context, next: Next): Promise<void> {
+  if (ctx.session.user === undefined) return seeOther(ctx, '/?signed-out')
+  await next()
+}
+
+async function readRace(ctx: Context): Promise<Race> {
+  const name = (await readForm(ctx)).get('race')
+  return races.find(race => race === name) ?? ctx.throw(400)
+}
+
+function portOf(ctx: Context): number {
+  return ctx.socket.localPort ?? ctx.throw(500)
+}
+
+function back(ctx: Context): void {
+  seeOther(ctx, '/')
 }
 
 /** 303 makes the browser follow a form with a GET. */
-function back(ctx: Context): void {
+function seeOther(ctx: Context, path: string): void {
   ctx.status = 303
-  ctx.redirect('/')
+  ctx.redirect(path)
 }

@@ -6,9 +6,8 @@ import { ordinarySession } from './ordinary-session.js'
 
 /** So many requests are sent at once. */
 export const requests = 20
-/** How long the slow request takes, and after which time the sign-out is sent, in milliseconds. */
-export const slow = 800
-export const early = 200
+/** How long the slow request takes, in milliseconds. */
+export const slow = 1_200
 
 /** What a visitor's session holds after a race. */
 export interface Outcome {
@@ -25,12 +24,11 @@ type Data = Record<string, unknown>
 export function raceRoutes(store: Store): Router {
   const router = new Router({ prefix: '/race' })
   const add = (kind: Kind, read: (ctx: Context) => Data, write: (ctx: Context, data: null | Data) => void) => {
-    const answer = (ctx: Context) => {
+    router.get(`/${kind}`, ctx => {
       const data = read(ctx)
       const kept = Object.keys(data).filter(name => name.startsWith('request ')).length
       ctx.body = { kept, isSignedIn: data.visitor === true } satisfies Outcome
-    }
-    router.get(`/${kind}`, answer)
+    })
     router.post(`/${kind}/sign-in`, ctx => {
       write(ctx, { visitor: true })
       ctx.status = 204
@@ -38,8 +36,8 @@ export function raceRoutes(store: Store): Router {
     router.post(`/${kind}/request/:number`, async ctx => {
       const { number } = ctx.params
       if (!/^([1-9]|1\d|20)$/.test(String(number))) ctx.throw(404)
-      // Something that takes a moment, such as a query.
-      await setTimeout(20 + 100 * Math.random())
+      // Something that takes a moment, such as a query. All requests have arrived before the first of them is done.
+      await setTimeout(300 + 700 * Math.random())
       read(ctx)[`request ${number}`] = true
       ctx.status = 204
     })
@@ -71,31 +69,4 @@ export function raceRoutes(store: Store): Router {
     },
   )
   return router
-}
-
-/** The races as a browser without JavaScript gets them: this server sends the requests to itself. */
-export async function run(ctx: Context, race: 'requests' | 'sign-out'): Promise<Record<Kind, Outcome>> {
-  const [one, other] = await Promise.all(kinds.map(kind => runOne(ctx, kind, race)))
-  return { ordinary: one as Outcome, ours: other as Outcome }
-}
-
-async function runOne(ctx: Context, kind: Kind, race: 'requests' | 'sign-out'): Promise<Outcome> {
-  const base = `http://127.0.0.1:${ctx.socket.localPort}/race/${kind}`
-  let cookie = ''
-  const send = async (path: string, method = 'POST') => {
-    const response = await fetch(base + path, { method, headers: { cookie } })
-    if (!response.ok) throw new Error(`the demo answered itself with ${response.status}`)
-    return response
-  }
-  const started = await send('/sign-in')
-  cookie = started.headers.getSetCookie().join('; ').split(';', 1)[0] ?? ''
-  if (race === 'requests') {
-    await Promise.all(Array.from({ length: requests }, (_, index) => send(`/request/${index + 1}`)))
-  } else {
-    const late = send('/slow')
-    await setTimeout(early)
-    await send('/sign-out')
-    await late
-  }
-  return (await (await send('', 'GET')).json()) as Outcome
 }

@@ -1,47 +1,42 @@
-import { early, requests } from './race.js'
-
-/** Sends the requests of a race from the browser and shows what they leave, beside each other. Forms do the same without it. */
+/** Shows how a race goes, without loading the page again. Without it the form does the same. */
 export const script = `
-const wait = ms => new Promise(resolve => setTimeout(resolve, ms))
-const post = path => fetch('/race/' + path, { method: 'POST' })
+const form = document.querySelector('#race')
+const outputs = form.parentElement.querySelectorAll('output')
 
-async function race(kind, name) {
-  const output = document.querySelector('#' + kind)
-  output.textContent = '…'
-  await post(kind + '/sign-in')
-  if (name === 'requests') {
-    let done = 0
-    await Promise.all(Array.from({ length: ${requests} }, async (_, index) => {
-      await post(kind + '/request/' + (index + 1))
-      output.textContent = ++done + ' answered'
-    }))
-  } else {
-    const slow = post(kind + '/slow')
-    output.textContent = 'a slow request is under way'
-    await wait(${early})
-    await post(kind + '/sign-out')
-    output.textContent = 'signed out; the slow request ends …'
-    await slow
-  }
-  const { kept, isSignedIn } = await (await fetch('/race/' + kind)).json()
-  const isRight = name === 'requests' ? kept === ${requests} : !isSignedIn
-  output.textContent = name === 'requests'
-    ? 'kept ' + kept + ', lost ' + (${requests} - kept)
-    : isSignedIn ? 'signed in again' : 'signed out'
-  output.className = isRight ? 'right' : 'wrong'
+function show({ kind, text, verdict = '', reason = '' }) {
+  const output = document.getElementById(kind)
+  output.className = verdict
+  output.ariaBusy = String(!verdict)
+  const [result, why] = output.children
+  result.textContent = text
+  why.textContent = reason
 }
 
-const form = document.querySelector('#race')
+async function run(name) {
+  const response = await fetch('/race/live', { method: 'POST', body: new URLSearchParams({ race: name }) })
+  if (!response.ok) throw new Error(response.statusText)
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader()
+  let text = ''
+  for (;;) {
+    const { done, value } = await reader.read()
+    if (done) return
+    const lines = (text + value).split('\\n')
+    text = lines.pop()
+    for (const line of lines) show(JSON.parse(line))
+  }
+}
+
+let isRunning = false
 form.addEventListener('submit', async event => {
   event.preventDefault()
-  const name = event.submitter.value
-  const buttons = form.querySelectorAll('button')
-  for (const button of buttons) button.disabled = true
+  if (isRunning) return
+  isRunning = true
+  for (const { id } of outputs) show({ kind: id, text: '…' })
   try {
-    await Promise.all([race('ordinary', name), race('ours', name)])
-  } finally {
-    for (const button of buttons) button.disabled = false
-    event.submitter.focus()
+    await run(event.submitter.value)
+  } catch {
+    for (const { id } of outputs) show({ kind: id, text: 'no answer', verdict: 'none', reason: 'Does the server still run?' })
   }
+  isRunning = false
 })
 `
