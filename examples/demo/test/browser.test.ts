@@ -1,0 +1,227 @@
+import type { ExecutionContext } from 'ava'
+import type { Page } from 'playwright-core'
+import { faults } from './accessibility.js'
+import { test } from './chromium.js'
+
+const button = (page: Page, name: string | RegExp) => page.getByRole('button', { name, exact: true })
+const results = async (page: Page) => {
+  const [ordinary, ours] = await Promise.all(['#ordinary.wrong', '#ours.right'].map(side => page.innerText(side)))
+  return { ordinary, ours }
+}
+const devices = (page: Page) => page.locator('.devices li span').allInnerTexts()
+
+async function signIn(page: Page, { remember = false } = {}) {
+  await page.getByLabel('Name').fill('Ada')
+  await page.getByLabel('Remember me').setChecked(remember)
+  await button(page, 'Sign in').click()
+  await page.getByText('Signed in as Ada').first().waitFor()
+}
+
+/** A race of the first button. How many notes an ordinary session keeps depends on when the requests arrive. */
+const kept = /^kept [1-5], lost 1[5-9]\nEach request saved its own copy/
+
+test('the first button shows live, without loading the page, what each kind of session keeps', async (t, {
+  visitor,
+}) => {
+  const page = await visitor()
+  // Gone if the page is loaded again.
+  await page.evaluate(`
+    shown = []
+    new MutationObserver(records => {
+      for (const { addedNodes } of records) for (const { textContent } of addedNodes) shown.push(textContent)
+    }).observe(document.querySelector('.sides'), { childList: true, subtree: true })
+  `)
+  await button(page, 'Send 20 requests at once').click()
+  const { ordinary, ours } = await results(page)
+  t.regex(String(ordinary), kept)
+  t.regex(String(ours), /^kept 20, lost 0\nEach request added its change/)
+  const shown = await page.evaluate<string[]>('shown')
+  for (let answered = 1; answered <= 20; answered++)
+    t.is(shown.filter(text => text === `${answered} answered`).length, 2)
+})
+
+test('the second button shows that only an ordinary session is alive again after a sign-out', async (t, {
+  visitor,
+}) => {
+  const page = await visitor()
+  await button(page, 'Sign out during a slow request').click()
+  const { ordinary, ours } = await results(page)
+  t.regex(String(ordinary), /^alive again\n/)
+  t.regex(String(ours), /^ended\n/)
+})
+
+test('a race without an answer says so, and can be tried again', async (t, { visitor }) => {
+  const page = await visitor()
+  await page.route('**/race/live', route => route.fulfill({ status: 200, body: 'no JSON\n' }), { times: 1 })
+  await button(page, 'Send 20 requests at once').click()
+  await page.getByText('no answer').nth(1).waitFor()
+  await button(page, 'Send 20 requests at once').click()
+  t.regex(String((await results(page)).ours), /^kept 20/)
+})
+
+test('two profiles of one user see each other, and one that is signed out from the other is led back', async (t, {
+  visitor,
+}) => {
+  const [here, there] = [await visitor(), await visitor()]
+  await signIn(there)
+  await signIn(here)
+  const [own, other, ...more] = await devices(here)
+  t.regex(String(own), /^Chrome on \w+, this device, just now$/)
+  t.regex(String(other), /^Chrome on \w+, just now$/)
+  t.deepEqual(more, [])
+  await button(here, /^Sign out Chrome on \w+$/).click()
+  await here.getByText(/^Signed out Chrome on \w+$/).waitFor()
+  t.is((await devices(here)).length, 1)
+
+  await button(there, 'Add tea').click()
+  await there.getByText(/You are no longer signed in here\. Your session was ended elsewhere/).waitFor()
+  await there.getByRole('link', { name: 'Sign in again' }).click()
+  await there.keyboard.type('Ada')
+  await there.keyboard.press('Enter')
+  await there.getByText('Signed in as Ada').first().waitFor()
+  t.is(await there.getByText('You are no longer signed in here').count(), 0)
+})
+
+test('a sign-out in another tab leads the first tab back to signing in', async (t, { visitor }) => {
+  const page = await visitor()
+  await signIn(page)
+  const tab = await page.context().newPage()
+  await tab.goto('/')
+  await button(tab, 'Sign out').first().click()
+  await tab.getByText('Signed out').waitFor()
+  t.is(await tab.getByText('You are no longer signed in here').count(), 0)
+  await button(page, /^Sign out Chrome on \w+, this device$/).click()
+  await page.getByText('You are no longer signed in here').waitFor()
+  await signIn(page)
+})
+
+/** The whole visit, where `press` activates the button of this name. */
+async function visit(
+  t: ExecutionContext,
+  page: Page,
+  press: (name: string) => Promise<void>,
+  type: (name: string) => Promise<void>,
+) {
+  await press('Send 20 requests at once')
+  const { ordinary, ours } = await results(page)
+  t.regex(String(ordinary), kept)
+  t.regex(String(ours), /^kept 20, lost 0/)
+  await press('Sign out during a slow request')
+  await page.getByText('alive again').waitFor()
+  t.regex(String((await results(page)).ours), /^ended/)
+
+  await type('Ada')
+  await press('Sign in')
+  await page.getByText('Signed in as Ada').first().waitFor()
+  t.is(await page.getByRole('status').filter({ hasText: 'Signed in as Ada' }).count(), 1)
+  await press('Add tea')
+  await page.getByText('tea: 1').waitFor()
+  t.is(await page.getByRole('status').filter({ hasText: 'Signed in as Ada' }).count(), 0)
+  await press('Add coffee')
+  await page.getByText('coffee: 1').waitFor()
+  await press('Empty the cart')
+  await page.getByText('The cart is empty').waitFor()
+  await press('Sign out all others')
+  await page.getByText('Signed out 0 other devices').waitFor()
+  await press('Sign out')
+  await page.getByText('Signed out').waitFor()
+  await page.getByText('Any name will do').waitFor()
+}
+
+test('the keyboard is enough, and always shows where it is', async (t, { visitor }) => {
+  const page = await visitor()
+  const focused = () =>
+    page.evaluate<{ name: string; outline: number; isInView: boolean }>(`(async () => {
+      // The page scrolls with the next frame.
+      for (let frames = 0; frames < 2; frames++) await new Promise(requestAnimationFrame)
+      const { activeElement } = document
+      const { top, bottom } = activeElement.getBoundingClientRect()
+      const { outlineStyle, outlineWidth } = getComputedStyle(activeElement)
+      return {
+        name: (activeElement.closest('label') ?? activeElement).innerText.trim(),
+        outline: outlineStyle === 'none' ? 0 : parseFloat(outlineWidth),
+        isInView: top >= 0 && bottom <= innerHeight,
+      }
+    })()`)
+  const tabTo = async (wanted: string) => {
+    for (let steps = 0; steps < 20; steps++) {
+      await page.keyboard.press('Tab')
+      const { name, outline, isInView } = await focused()
+      if (name === '') continue
+      t.true(outline >= 2, `the focus on ${name} is visible`)
+      t.true(isInView, `${name} is in view`)
+      if (name === wanted) return
+    }
+    t.fail(`no Tab leads to ${wanted}`)
+  }
+  const press = async (name: string) => {
+    await tabTo(name)
+    await page.keyboard.press('Enter')
+  }
+  const type = async (name: string) => {
+    await tabTo('Name')
+    await page.keyboard.type(name)
+    await tabTo('Remember me for 30 days')
+    await page.keyboard.press('Space')
+  }
+  await visit(t, page, press, type)
+})
+
+test('all of it works without JavaScript', async (t, { visitor }) => {
+  const page = await visitor({ javaScriptEnabled: false })
+  const press = (name: string) => button(page, name).first().click()
+  await visit(t, page, press, name => page.getByLabel('Name').fill(name))
+  await page.goto('/race')
+  t.is(new URL(page.url()).pathname, '/')
+})
+
+test('every page is accessible and fits, light and dark, on a phone and on a desk', async (t, { visitor }) => {
+  const page = await visitor()
+  const check = async (name: string) => t.deepEqual(await faults(page), [], name)
+  await check('the first screen')
+  await button(page, 'Send 20 requests at once').click()
+  await results(page)
+  await check('after a race')
+  await page.getByLabel('Name').fill(' ')
+  await button(page, 'Sign in').click()
+  await page.getByText('Who are you?').waitFor()
+  await check('a mistake')
+  await signIn(await visitor())
+  await signIn(page)
+  await button(page, 'Add tea').click()
+  await page.getByText('tea: 1').waitFor()
+  await check('signed in on two devices')
+  await page.goto('/')
+  const other = await visitor()
+  await signIn(other)
+  await button(other, 'Sign out all others').click()
+  await other.getByText('Signed out 2 other devices').waitFor()
+  await page.reload()
+  await check('signed out elsewhere')
+})
+
+test('what the page says of the end of a session is true, with and without remember-me', async (t, {
+  visitor,
+  sessions,
+}) => {
+  const hour = 60 * 60 * 1000
+  for (const [remember, text, lifetime] of [
+    [false, 'in 1 hour, or when you close the browser.', hour],
+    [true, 'in 30 days, even if you close the browser before.', 30 * 24 * hour],
+  ] as const) {
+    const page = await visitor()
+    await signIn(page, { remember })
+    await page.getByText(`If you do not come back, this ends ${text}`).waitFor()
+    for await (const { expiresAt } of sessions.list('Ada')) {
+      const left = expiresAt - Date.now()
+      t.true(left > lifetime - 5 * 60_000 && left <= lifetime)
+    }
+
+    // A browser that is closed forgets the cookies without an expiry.
+    const { cookies } = await page.context().storageState()
+    const kept = cookies.filter(({ expires }) => expires !== -1)
+    const reopened = await visitor({ storageState: { cookies: kept, origins: [] } })
+    t.is(await reopened.getByText('Signed in as Ada').count(), remember ? 1 : 0)
+    await sessions.revokeAll('Ada')
+  }
+})
