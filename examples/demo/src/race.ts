@@ -2,12 +2,13 @@ import { setTimeout } from 'node:timers/promises'
 import Router from '@koa/router'
 import type { Context } from 'koa'
 import { type SessionData, type Store, session } from 'koa-session-core'
+import { Meetings } from './meeting.js'
 import { ordinarySession } from './ordinary-session.js'
 
 /** So many requests are sent at once. */
 export const requests = 20
-/** How long the slow request takes, in milliseconds. */
-export const slow = 1_200
+/** How long after the sign-out the slow request ends, in milliseconds. */
+const slow = 600
 
 /** What a visitor's session holds after a race. */
 export interface Outcome {
@@ -23,6 +24,8 @@ type Data = Record<string, unknown>
 /** The same handlers on an ordinary session and on one of koa-session-core. */
 export function raceRoutes(store: Store): Router {
   const router = new Router({ prefix: '/race' })
+  const meetings = new Meetings()
+  const visitor = (ctx: Context) => ctx.get('Cookie')
   const add = (kind: Kind, read: (ctx: Context) => Data, write: (ctx: Context, data: null | Data) => void) => {
     router.get(`/${kind}`, ctx => {
       const data = read(ctx)
@@ -36,12 +39,14 @@ export function raceRoutes(store: Store): Router {
     router.post(`/${kind}/request/:number`, async ctx => {
       const { number } = ctx.params
       if (!/^([1-9]|1\d|20)$/.test(String(number))) ctx.throw(404)
-      // Something that takes a moment, such as a query. All requests have arrived before the first of them is done.
-      await setTimeout(300 + 700 * Math.random())
+      await meetings.arrive(visitor(ctx), requests)
+      // Something that takes a moment, such as a query.
+      await setTimeout(800 * Math.random())
       read(ctx)[`request ${number}`] = true
       ctx.status = 204
     })
     router.post(`/${kind}/slow`, async ctx => {
+      await meetings.arrive(visitor(ctx), Number.POSITIVE_INFINITY)
       await setTimeout(slow)
       read(ctx).seen = true
       ctx.status = 204
@@ -51,6 +56,11 @@ export function raceRoutes(store: Store): Router {
       ctx.status = 204
     })
   }
+  // Outside of the sessions: the slow request goes on when the sign-out is stored.
+  router.use(async (ctx, next) => {
+    await next()
+    if (ctx.path.endsWith('/sign-out')) meetings.goOn(visitor(ctx))
+  })
   router.use('/ordinary', ordinarySession())
   // A cookie of its own: a race does not sign the visitor out of the site.
   router.use('/ours', session({ store, cookie: { name: 'race' }, sweepInterval: 0 }))
