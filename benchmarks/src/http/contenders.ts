@@ -21,7 +21,7 @@ function contender(library: string, storage = '', base: HttpContender['base'] = 
 
 export const storages = ['memory', 'file', 'sqlite', 'redis', 'postgres', 'mysql', 'mongo'] as const
 
-export const bare = [contender('koa'), contender('express', '', 'express'), contender('fastify', '', 'fastify')]
+const bare = [contender('koa'), contender('express', '', 'express'), contender('fastify', '', 'fastify')]
 export const floors = storages.map(storage => contender('floor', storage))
 export const ours = storages.map(storage => contender('ours', storage))
 export const koaSession = ['cookie', 'map'].map(storage => contender('koa-session', storage))

@@ -2,25 +2,61 @@ import { Child } from '../harness/child.js'
 import { cores } from '../harness/cores.js'
 import { median, spread } from '../harness/statistics.js'
 import { table } from '../harness/table.js'
-import { all, bare, fastifySession, floors, type HttpContender, koaSession, ours } from './contenders.js'
+import { all, type HttpContender, storages } from './contenders.js'
 import { type Running, start } from './running.js'
 import { Visitor } from './visitor.js'
 
-const rounds = Number(process.env.ROUNDS ?? 6)
-const seconds = Number(process.env.SECONDS ?? 0.7)
-/** So long, in seconds, a server is busy before it is measured: until then V8 compiles what is hot, on the same core. */
-const warmUp = Math.max(seconds, 2.5)
+const rounds = Number(process.env.ROUNDS ?? 4)
+const seconds = Number(process.env.SECONDS ?? 0.5)
 const connections = 20
 
-/** Requests that do no work on a session are measured where they could show something. */
-const idle = [...bare, ...floors.slice(0, 1), ...ours, ...koaSession, ...fastifySession]
+/**
+ * So long, in seconds, a server is busy before its first path is measured, and before each other one: until then V8 compiles what
+ * is hot, on the same core. A share of the request as small as that of sessions in memory shows only later.
+ */
+const warmUp = { memory: { first: 5, other: 1.5 }, backend: { first: 2.5, other: 1 } }
 
 const actions = [
-  { path: '/anonymous', title: 'anonymous', contenders: idle, hasCookie: false },
-  { path: '/untouched', title: 'untouched', contenders: idle, hasCookie: true },
-  { path: '/read', title: 'read', contenders: all, hasCookie: true },
-  { path: '/write', title: 'write', contenders: all, hasCookie: true },
+  { path: '/anonymous', title: 'anonymous', hasCookie: false },
+  { path: '/untouched', title: 'untouched', hasCookie: true },
+  { path: '/read', title: 'read', hasCookie: true },
+  { path: '/write', title: 'write', hasCookie: true },
 ]
+
+/** Requests that do no work on a session are measured where they could show something. */
+const isMeasured = ({ library, storage, base }: HttpContender, path: string): boolean =>
+  path === '/read' ||
+  path === '/write' ||
+  (library === 'floor' ? storage === 'memory' : base !== 'express' || storage === '')
+
+/** Servers that take turns with each other and with the bare frameworks: those on one storage. */
+interface Group {
+  readonly contenders: readonly HttpContender[]
+  readonly rounds: number
+  readonly warmUp: { readonly first: number; readonly other: number }
+}
+
+/** A session in memory costs so little that only many rounds show it. */
+const memoryRounds = 3 * rounds
+
+const inKoa = ({ base }: HttpContender): boolean => base === 'koa'
+const isBare = ({ library, base }: HttpContender): boolean => library === base
+
+const groups: readonly Group[] = storages.flatMap(storage => {
+  const own = all.filter(
+    each => !isBare(each) && (each.storage === storage || (storage === 'memory' && each.library === 'koa-session')),
+  )
+  const withBare = (contenders: readonly HttpContender[]) => [
+    ...all.filter(each => isBare(each) && contenders.some(({ base }) => base === each.base)),
+    ...contenders,
+  ]
+  if (storage !== 'memory') return [{ contenders: withBare(own), rounds, warmUp: warmUp.backend }]
+  const others = own.filter(each => !inKoa(each))
+  return [
+    { contenders: withBare(own.filter(inKoa)), rounds: memoryRounds, warmUp: warmUp.memory },
+    { contenders: withBare(others), rounds, warmUp: warmUp.backend },
+  ]
+})
 
 interface Figures {
   /** Requests per second, one of each round. */
@@ -35,55 +71,21 @@ interface LoadResult {
   readonly seconds: number
 }
 
-/** Throughput and processor time over HTTP, with all servers running and taking turns. */
+/** Throughput and processor time over HTTP. */
 export async function http(): Promise<string> {
-  const running = new Map<HttpContender, Running & { cookies: string[] }>()
-  for (const contender of all) {
-    const server = await start(contender)
-    if (server === undefined) continue
-    const isBare = contender.library === contender.base
-    const visitors = Array.from({ length: connections }, () => new Visitor(server.url))
-    if (!isBare) for (const visitor of visitors) await visitor.signIn()
-    running.set(contender, { ...server, cookies: visitors.map(visitor => visitor.cookie) })
-  }
   const load = new Child(new URL('load.js', import.meta.url), [], { core: cores.load })
   await load.answer()
-
-  async function measure(contender: HttpContender, path: string, hasCookie: boolean, duration: number) {
-    const { child, url, cookies } = running.get(contender) as Running & { cookies: string[] }
-    const before = await child.ask<number>('processor time')
-    const run = { url: url + path, cookies: hasCookie ? cookies : [''], connections, duration }
-    const result = await load.ask<LoadResult>(run)
-    const used = (await child.ask<number>('processor time')) - before
-    if (result.failed > 0) throw new Error(`${contender.title}: ${result.failed} requests of ${path} failed`)
-    return { rate: result.requests / result.seconds, cost: used / result.requests }
-  }
-
-  const figures = new Map<string, Figures>()
-  const nameOf = (path: string, contender: HttpContender) => `${path} ${contender.title}`
-  for (let round = -1; round < rounds; round++) {
-    for (const { path, contenders, hasCookie } of actions) {
-      for (const contender of contenders) {
-        if (!running.has(contender)) continue
-        const { rate, cost } = await measure(contender, path, hasCookie, round < 0 ? warmUp : seconds)
-        if (round < 0) continue
-        const name = nameOf(path, contender)
-        const own = figures.get(name) ?? { rates: [], costs: [] }
-        own.rates.push(rate)
-        own.costs.push(cost)
-        figures.set(name, own)
-      }
-    }
-  }
-  for (const { child } of [...running.values(), { child: load }]) await child.end()
+  const measured: Map<string, Figures>[] = []
+  for (const group of groups) measured.push(await measureGroup(group, load))
+  await load.end()
 
   const ratios = (values: readonly number[], base: readonly number[]) =>
     values.map((value, index) => value / (base[index] ?? Number.NaN))
-  const parts = actions.map(({ path, title, contenders }) => {
-    const rows = contenders.flatMap(contender => {
+  const rowsOf = (figures: Map<string, Figures>, path: string, { contenders }: Group) =>
+    contenders.flatMap(contender => {
       const own = figures.get(nameOf(path, contender))
       const of = (library: string, storage = '') => {
-        const other = all.find(each => each.library === library && each.storage === storage)
+        const other = contenders.find(each => each.library === library && each.storage === storage)
         return other && figures.get(nameOf(path, other))
       }
       const base = of(contender.base)
@@ -101,15 +103,65 @@ export async function http(): Promise<string> {
         ],
       ]
     })
+  const parts = actions.map(({ path, title }) => {
+    const rows = groups.flatMap((group, index) => rowsOf(measured[index] ?? new Map(), path, group))
+    // A bare framework is measured with each storage, and shown once.
+    const shown = rows.filter(([name], index) => rows.findIndex(([other]) => other === name) === index)
     const head = ['', 'requests/s', 'to bare', 'µs', 'to bare', 'rate to floor', 'µs to floor']
-    return `### ${title}\n\n${table(head, rows)}`
+    return `### ${title}\n\n${table(head, shown)}`
   })
   return [
-    `${connections} connections, each another visitor, for ${seconds} s in each of ${rounds} rounds in which all servers take turns, after one of`,
-    `${warmUp} s that warms up. Ratios are to the bare framework of the same round (bare Koa, Express or Fastify): the median and, in brackets, the`,
+    `${connections} connections, each another visitor. The servers on one storage take turns with the bare framework, for ${seconds} s in each`,
+    `of ${rounds} rounds (${memoryRounds} with Koa and sessions in memory), after ${warmUp.backend.first} s of load (${warmUp.memory.first} s) that warm a server up. Ratios`,
+    'are to the bare framework of the same round (Koa, Express or Fastify): the median and, in brackets, the',
     'quartiles. Rate: more is better. µs: processor time of the server per request, less is better. The floor is that of the',
     'same storage.',
     '',
     parts.join('\n\n'),
   ].join('\n')
+}
+
+const nameOf = (path: string, { title }: HttpContender): string => `${path} ${title}`
+
+/** The figures by path and contender. Contenders whose storage is not available here have none. */
+async function measureGroup({ contenders, rounds, warmUp }: Group, load: Child): Promise<Map<string, Figures>> {
+  const running = new Map<HttpContender, Running & { cookies: string[] }>()
+  for (const contender of contenders) {
+    const server = await start(contender)
+    if (server === undefined) continue
+    const visitors = Array.from({ length: connections }, () => new Visitor(server.url))
+    if (!isBare(contender)) for (const visitor of visitors) await visitor.signIn()
+    running.set(contender, { ...server, cookies: visitors.map(visitor => visitor.cookie) })
+  }
+
+  async function measure(contender: HttpContender, path: string, hasCookie: boolean, duration: number) {
+    const { child, url, cookies } = running.get(contender) as Running & { cookies: string[] }
+    const before = await child.ask<number>('processor time')
+    const run = { url: url + path, cookies: hasCookie ? cookies : [''], connections, duration }
+    const result = await load.ask<LoadResult>(run)
+    const used = (await child.ask<number>('processor time')) - before
+    if (result.failed > 0) throw new Error(`${contender.title}: ${result.failed} requests of ${path} failed`)
+    return { rate: result.requests / result.seconds, cost: used / result.requests }
+  }
+
+  const turns = actions.flatMap(({ path, hasCookie }) =>
+    [...running.keys()].filter(one => isMeasured(one, path)).map(contender => ({ contender, path, hasCookie })),
+  )
+  const warm = new Set<HttpContender>()
+  const figures = new Map<string, Figures>()
+  for (const { contender, path, hasCookie } of turns) {
+    await measure(contender, path, hasCookie, warm.has(contender) ? warmUp.other : warmUp.first)
+    warm.add(contender)
+    figures.set(nameOf(path, contender), { rates: [], costs: [] })
+  }
+  for (let round = 0; round < rounds; round++) {
+    for (const { contender, path, hasCookie } of turns) {
+      const { rate, cost } = await measure(contender, path, hasCookie, seconds)
+      const own = figures.get(nameOf(path, contender))
+      own?.rates.push(rate)
+      own?.costs.push(cost)
+    }
+  }
+  for (const { child } of running.values()) await child.end()
+  return figures
 }
