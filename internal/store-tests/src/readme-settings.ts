@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
-import { runInNewContext } from 'node:vm'
+import { runInThisContext } from 'node:vm'
 
 /**
  * The settings that a README passes to `call`, such as `createPool`, with an address of ours in place of `process.env.…`.
@@ -11,5 +11,5 @@ export function readmeSettings<T>(readme: URL, call: string, url: string): T {
   const [, args] = new RegExp(`${call.replace('.', '\\.')}\\(([^;]*?\\n\\})\\)\\n`).exec(text) ?? []
   assert.ok(args, `${readme.pathname} has no settings for ${call}`)
   const env = new Proxy({}, { get: () => url })
-  return structuredClone(runInNewContext(`[${args}]`, { process: { env } })) as T
+  return runInThisContext(`process => [${args}]`)({ env }) as T
 }

@@ -1,3 +1,3 @@
-export type { RedisClient } from './client.js'
+export type { IoredisClient, NodeRedisClient, NodeRedisCluster, NodeRedisSentinel, RedisClient } from './clients.js'
 export type { RedisStoreOptions } from './options.js'
 export { redisStore } from './redis-store.js'

@@ -1,5 +1,5 @@
 import { OptionCheck, storeHints } from 'koa-session-core/store'
-import type { RedisClient } from './client.js'
+import type { RedisClient } from './clients.js'
 
 export type RedisStoreOptions = {
   /**
@@ -9,12 +9,12 @@ export type RedisStoreOptions = {
   readonly prefix?: string
 } & (
   | {
-      /** A `Redis` or `Cluster` of ioredis. It stays yours: `close` leaves it open. */
+      /** A client of ioredis, iovalkey or node-redis, a Cluster too. It stays yours: `close` leaves it open. */
       readonly client: RedisClient
       readonly url?: never
     }
   | {
-      /** The server that the store connects to at its first call: `redis://`, or `rediss://` with TLS. */
+      /** The server that the store connects to at its first call, by ioredis: `redis://`, or `rediss://` with TLS. */
       readonly url: string
       readonly client?: never
     }
@@ -34,7 +34,13 @@ export function checkedOptions(options: RedisStoreOptions) {
   const { client, url, prefix = 'session:' } = options
   check.either(options, 'client', 'url')
   if (client !== undefined) {
-    check.secret('client', isClient(client), 'must be a Redis or Cluster of ioredis', client, instead(client))
+    check.secret(
+      'client',
+      isClient(client),
+      'must be a client of ioredis, iovalkey or node-redis',
+      client,
+      instead(client),
+    )
   }
   if (url !== undefined) {
     check.url('url', url, starts)
@@ -50,7 +56,11 @@ export function checkedOptions(options: RedisStoreOptions) {
   return { client, url: url ?? '', prefix }
 }
 
-const isClient = (client: unknown): boolean => typeof client === 'object' && typeof Object(client).call === 'function'
+const isClient = (client: unknown): boolean => {
+  const { call, sendCommand, isOpen } = Object(client)
+  if (typeof client !== 'object') return false
+  return typeof call === 'function' || (typeof sendCommand === 'function' && typeof isOpen === 'boolean')
+}
 
 /** If the database is a name instead of a number, the driver ends the process. */
 const isNumbered = (url: unknown): boolean =>
@@ -58,7 +68,9 @@ const isNumbered = (url: unknown): boolean =>
 
 /** A hint for values that people pass by mistake as a client. */
 function instead(client: unknown): string {
-  const { sendCommand, send_command, prototype } = Object(client)
+  const { sendCommand, send_command, prototype, createClient } = Object(client)
   if (typeof client === 'function' && prototype !== undefined) return 'make one: new Redis(url)'
-  return typeof (sendCommand ?? send_command) === 'function' ? 'a client of node-redis does not fit: use ioredis' : ''
+  if (typeof createClient === 'function') return 'make one: await createClient({ url }).connect()'
+  const isOld = typeof (sendCommand ?? send_command) === 'function'
+  return isOld ? 'a client of node-redis must be of version 5 or later, and not its legacy()' : ''
 }

@@ -1,7 +1,9 @@
 import type { EnumerableStore, SessionRecord, StoreCall } from 'koa-session-core'
 import { closable, type Explaining, lastError, throwIfAborted, untilAborted } from 'koa-session-core/store'
-import { OwnClient, type RedisClient } from './client.js'
-import { reasonFor } from './lost-connection.js'
+import type { Commands, RedisClient } from './clients.js'
+import { ioredisCommands } from './ioredis.js'
+import { isNodeRedis, nodeRedisCommands } from './node-redis.js'
+import { OpenedClient } from './opened-client.js'
 import { checkedOptions, type RedisStoreOptions } from './options.js'
 import { decode, decodeHash, encode, encodeVersion, foreign } from './record.js'
 import { scanKeys } from './scan.js'
@@ -21,11 +23,9 @@ type Answer = number | readonly [status: number, subject: string, listing: strin
 /** Sessions in Redis: one server, Sentinel or Cluster. */
 export function redisStore(options: RedisStoreOptions): EnumerableStore {
   const { client: given, url, prefix } = checkedOptions(options)
-  const opened = given === undefined ? new OwnClient(url) : undefined
-  const client: RedisClient = given ?? (opened as OwnClient)
+  const opened = given === undefined ? new OpenedClient(url) : undefined
+  const client: Commands = opened ?? commandsOf(given as RedisClient)
   const index = new SubjectIndex(client, prefix)
-  // Such a client may send GET to a replica, where a session that was ended may still live. EVALSHA goes to the master.
-  const readsReplicas = client.nodes !== undefined && client.options?.scaleReads !== 'master'
 
   const recordAt = (key: string): string => prefix + key
 
@@ -45,13 +45,13 @@ export function redisStore(options: RedisStoreOptions): EnumerableStore {
     client.call('get', recordAt(key)).then(unpack, error => {
       // Perhaps a record of the first layout.
       if (isWrongType(error)) return readByScript(key)
-      throw reasonFor(error, client)
+      throw client.reasonFor(error)
     })
 
   return closable<EnumerableStore & Explaining>({
     name: 'redis',
 
-    read: (key, call) => untilAborted(call, () => (readsReplicas ? readByScript(key) : read(key))),
+    read: (key, call) => untilAborted(call, () => (client.readsReplicas ? readByScript(key) : read(key))),
 
     async write(key, record, expected, call) {
       const { subject, expiresAt } = record
@@ -105,14 +105,14 @@ export function redisStore(options: RedisStoreOptions): EnumerableStore {
       await opened?.close()
     },
 
-    [lastError]: () => (opened ? opened.lastError : client.stream?.errored),
+    [lastError]: () => client.lastError,
   })
 
   /** The results of judgeRecord for each listing. */
   async function judge(listed: readonly Listed[], subject: string | undefined): Promise<number[]> {
     const names = listed.map(({ key }) => recordAt(key))
     // An index may be full of sessions that are gone. A Cluster takes no command on keys of several nodes.
-    const isLong = names.length > fewMembers && client.nodes === undefined
+    const isLong = names.length > fewMembers && !client.isCluster
     if (isLong && Number(await client.call('exists', ...names)) === 0) return names.map(() => -1)
     const now = Date.now()
     const args = [now, now - slack, ...(subject === undefined ? [] : [subject])]
@@ -120,6 +120,9 @@ export function redisStore(options: RedisStoreOptions): EnumerableStore {
     return Promise.all(names.map(async name => Number(await verdictOn(name))))
   }
 }
+
+const commandsOf = (client: RedisClient): Commands =>
+  isNodeRedis(client) ? nodeRedisCommands(client) : ioredisCommands(client)
 
 const statusOf = (answer: Answer): number => (typeof answer === 'number' ? answer : answer[0])
 

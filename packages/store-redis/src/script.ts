@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { RedisClient } from './client.js'
-import { reasonFor } from './lost-connection.js'
+import type { Commands } from './clients.js'
 
 /** A Lua script that touches one key, and so runs in one atomic step and on any node of a Cluster. */
 export class Script {
@@ -12,10 +11,10 @@ export class Script {
     this.#hash = createHash('sha1').update(text).digest('hex')
   }
 
-  run(client: RedisClient, key: string, ...args: (string | number)[]): Promise<unknown> {
+  run(client: Commands, key: string, ...args: (string | number)[]): Promise<unknown> {
     return client.call('evalsha', this.#hash, 1, key, ...args).catch(error => {
       // A server that does not know the script ran nothing.
-      if (!String((error as Partial<Error> | null)?.message).startsWith('NOSCRIPT')) throw reasonFor(error, client)
+      if (!String((error as Partial<Error> | null)?.message).startsWith('NOSCRIPT')) throw client.reasonFor(error)
       return client.call('eval', this.#text, 1, key, ...args)
     })
   }

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { StoreCall } from 'koa-session-core'
 import { untilAborted } from 'koa-session-core/store'
-import type { RedisClient } from './client.js'
+import type { Commands } from './clients.js'
 import { addToIndex, holdsListing, readIndex, slack } from './scripts.js'
 
 /** One place of a session in the index of its subject. */
@@ -19,10 +19,10 @@ const ignore = () => {}
 
 /** The sessions of each subject, as a sorted set of members that say when they may be forgotten. */
 export class SubjectIndex {
-  readonly #client: RedisClient
+  readonly #client: Commands
   readonly #prefix: string
 
-  constructor(client: RedisClient, prefix: string) {
+  constructor(client: Commands, prefix: string) {
     this.#client = client
     this.#prefix = prefix
   }

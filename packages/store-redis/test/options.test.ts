@@ -1,6 +1,8 @@
 import test from 'ava'
 import { Redis } from 'ioredis'
+import { Redis as Valkey } from 'iovalkey'
 import { type RedisStoreOptions, redisStore } from 'koa-session-store-redis'
+import * as nodeRedis from 'redis'
 
 const url = 'redis://nobody:hidden@127.0.0.1:1'
 const client = new Redis(url, { lazyConnect: true, retryStrategy: () => null })
@@ -25,15 +27,22 @@ refuses('both client and url', { client, url }, /either client or url, got both/
 refuses(
   'a client that is none',
   { client: {} },
-  /^redisStore\(\): option client must be a Redis or Cluster of ioredis, got an object$/,
+  /^redisStore\(\): option client must be a client of ioredis, iovalkey or node-redis, got an object$/,
 )
-refuses('a client that is null', { client: null }, /client must be a Redis or Cluster of ioredis, got null/)
-refuses('a class in place of a client', { client: Redis }, /got a function; make one: new Redis\(url\)$/)
 refuses(
-  'a client of node-redis',
-  { client: { sendCommand() {}, hGetAll() {} } },
-  /got an object; a client of node-redis does not fit: use ioredis$/,
+  'a client that is null',
+  { client: null },
+  /client must be a client of ioredis, iovalkey or node-redis, got null/,
 )
+refuses('a class in place of a client', { client: Redis }, /got a function; make one: new Redis\(url\)$/)
+refuses('a class of iovalkey in place of a client', { client: Valkey }, /got a function; make one: new Redis\(url\)$/)
+refuses('the module of node-redis', { client: nodeRedis }, /make one: await createClient\(\{ url \}\)\.connect\(\)$/)
+refuses(
+  'a legacy client of node-redis',
+  { client: nodeRedis.createClient({ url }).legacy() },
+  /got a RedisLegacyClient; a client of node-redis must be of version 5 or later, and not its legacy\(\)$/,
+)
+refuses('a client of node-redis 3', { client: { send_command() {} } }, /must be of version 5 or later/)
 refuses(
   'a client that is not awaited',
   { client: Promise.resolve(client) },

@@ -1,15 +1,7 @@
 import { clearTimeout, setImmediate, setTimeout } from 'node:timers'
-import { Redis } from 'ioredis'
+import type { Redis } from 'ioredis'
 import { Deadlines, elapsed, IdleConnections } from 'koa-session-core/store'
-import { LostConnection, reasonFor, type WithConnection } from './lost-connection.js'
-
-/** The part of an ioredis client that the store needs. Both `Redis` (with or without Sentinels) and `Cluster` have it. */
-export interface RedisClient extends WithConnection {
-  call(command: string, ...args: (string | number)[]): Promise<unknown>
-  /** The nodes of a Cluster. */
-  nodes?(role: 'master'): readonly Pick<RedisClient, 'call'>[]
-  readonly options?: { readonly keyPrefix?: string | undefined; readonly scaleReads?: unknown }
-}
+import { LostConnection, reasonFor } from './ioredis.js'
 
 /** How long a connection of our own may stay idle, in milliseconds. Less than firewalls and servers allow. */
 const idleTime = 30_000
@@ -29,7 +21,7 @@ const retryTime = 1_000
  * A client that connects when it is first used, fails soon while the server is away, reconnects by itself, and does not keep
  * an otherwise idle process alive.
  */
-export class OwnClient implements RedisClient {
+export class OwnClient {
   readonly #client: Redis
   readonly #lost: LostConnection
   readonly #deadlines = new Deadlines()
@@ -44,8 +36,8 @@ export class OwnClient implements RedisClient {
   /** Ends a connection that has been idle for too long. It is not renewed for every call. */
   #idleness: NodeJS.Timeout | undefined
 
-  constructor(url: string) {
-    this.#client = new Redis(url, {
+  constructor(driver: typeof Redis, url: string) {
+    this.#client = new driver(url, {
       lazyConnect: true,
       connectTimeout: 2_000,
       keepAlive: 10_000,

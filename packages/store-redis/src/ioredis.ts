@@ -1,8 +1,25 @@
 import type { Redis } from 'ioredis'
+import type { Commands, IoredisClient } from './clients.js'
 
-/** The driver's record of a client's present or last connection. */
-export interface WithConnection {
-  readonly stream?: { readonly errored?: Error | null }
+/** The commands of a client of the app, of ioredis or iovalkey. */
+export function ioredisCommands(client: IoredisClient): Commands {
+  const { options } = client
+  return {
+    call: (command, ...args) => client.call(command, ...args),
+    keyPrefix: options?.keyPrefix ?? '',
+    isCluster: client.nodes !== undefined,
+    readsReplicas: client.nodes !== undefined && options?.scaleReads !== 'master',
+    async masters() {
+      if (client.nodes === undefined) return [client]
+      // A Cluster client knows its nodes once it has answered.
+      await client.call('ping')
+      return client.nodes('master')
+    },
+    reasonFor: error => reasonFor(error, client),
+    get lastError() {
+      return client.stream?.errored
+    },
+  }
 }
 
 /** Why a client has no connection. The driver tells only its listeners; commands reject with "gave up", without the reason. */
@@ -38,7 +55,7 @@ export class LostConnection {
 }
 
 /** The reason to reject with, if `error` only says that the driver gave up. */
-export function reasonFor(error: unknown, { stream }: WithConnection, lost?: LostConnection): unknown {
+export function reasonFor(error: unknown, { stream }: Pick<IoredisClient, 'stream'>, lost?: LostConnection): unknown {
   const { name, message, lastNodeError } = Object(error)
   // Of a Cluster.
   if (lastNodeError) return lastNodeError
