@@ -71,7 +71,7 @@ const cases: { title: string; run(fleet: Fleet): Promise<void> }[] = [
         }
         return mine
       })
-      for (const n of numbers(10)) await fleet.ask(n, 'data', { keep: false })
+      for (const n of numbers(fleet.size)) await fleet.ask(n, 'data', { keep: false })
       await fleet.ask(3, 'revoke?key=ann', { keep: false, cookie: '' })
       isOver = true
       for (const cookie of [first, ...devices, ...(await Promise.all(loops))]) {

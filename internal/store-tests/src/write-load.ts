@@ -65,7 +65,8 @@ export function writeLoad(store: TestedStore, { writers = 20 } = {}): WriteLoad 
       } catch (error) {
         if (error instanceof assert.AssertionError) throw error
         failed++
-        await sleep(20)
+        // A server that recovers is not helped by a thousand attempts in a second.
+        await sleep(100)
       }
     }
   }
