@@ -52,13 +52,16 @@ export function behaviourCases(options: BehaviourOptions): BehaviourCase[] {
  */
 export function sharedCases(options: BehaviourOptions): BehaviourCase[] {
   const titles = new Set(cases.map(({ title }) => title))
-  return staged(isFull ? cases : cases.filter(({ title }) => !titles.has(onTwo(title))), options)
+  return staged(isFull ? cases : cases.filter(({ title }) => !titles.has(onTwo(title))), onStore(options))
 }
 
 /** Those of them that show the promises which only a store can keep; all of them where `FULL` is set. */
 export function headlineCases(options: BehaviourOptions): BehaviourCase[] {
-  return staged(isFull ? cases : cases.filter(({ title }) => headlines.includes(title)), options)
+  return staged(isFull ? cases : cases.filter(({ title }) => headlines.includes(title)), onStore(options))
 }
+
+/** On memory every combination runs. What they mean to a store is the same calls. */
+const onStore = (options: BehaviourOptions): BehaviourOptions => ({ ...options, everyCombination: isFull })
 
 function staged(chosen: readonly StageCase[], options: BehaviourOptions): BehaviourCase[] {
   return chosen.map(({ title, run }) => ({ title, run: () => Stage.with(options, run) }))

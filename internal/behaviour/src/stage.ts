@@ -9,6 +9,8 @@ export interface BehaviourOptions {
   create(world: string): Store | Promise<Store>
   /** Whether two stores on one world see the same data. Otherwise all apps of a case share one store. */
   readonly shared: boolean
+  /** Whether a case that tries every combination does so, or takes each of its parts once. @default true */
+  readonly everyCombination?: boolean
 }
 
 /** One rule of the design as a case for any test runner. */
@@ -46,6 +48,13 @@ export class Stage {
       await Promise.all(stage.sites.map(site => site.close()))
       await Promise.all(stage.#stores.map(async store => (await store).close()))
     }
+  }
+
+  /** Every pair of one of `ones` and one of `others`; where each part is enough, as many as show each of them. */
+  pairs<A, B>(ones: readonly A[], others: readonly B[]): (readonly [A, B])[] {
+    if (this.#options.everyCombination ?? true) return ones.flatMap(one => others.map(other => [one, other] as const))
+    const length = Math.max(ones.length, others.length)
+    return Array.from({ length }, (_, n) => [ones[n % ones.length] as A, others[n % others.length] as B] as const)
   }
 
   /** A store on this world. Stores that share nothing are opened once only: then it is the same again. */
