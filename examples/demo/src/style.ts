@@ -40,7 +40,7 @@ export const style = new Html(`
       .site { border-top: 1px solid var(--line); margin-top: 1.5rem; padding-top: 1.5rem }
       ul { padding: 0; list-style: none; margin: 0.5rem 0 }
       .devices li { display: flex; gap: 1rem; align-items: center; justify-content: space-between }
-      .devices form { margin: 0.25rem 0; flex: none }
+      .devices li { margin: 0.5rem 0 } .devices form { margin: 0; flex: none }
       .flash { padding: 0.5rem 1rem; border-radius: 0.4rem; background: var(--note) }
       .error { border-left: 4px solid var(--bad) }
       a { color: inherit; display: inline-block; padding: 0.6rem 0 }

@@ -12,7 +12,7 @@ const executablePath = await findChromium()
 let browser: Browser
 anyTest.before(async t => {
   t.timeout(300_000)
-  if (executablePath) browser = await chromium.launch({ executablePath, timeout: 240_000 })
+  if (executablePath) browser = await chromium.launch({ executablePath, args: ['--disable-gpu'], timeout: 240_000 })
 })
 anyTest.after.always(() => browser?.close())
 
