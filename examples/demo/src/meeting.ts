@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises'
 
 /** How long to wait for a request that does not come, in milliseconds. */
-const patience = 10_000
+const patience = 30_000
 
 interface Meeting {
   arrived: number
@@ -29,6 +29,6 @@ export class Meetings {
 
 function newMeeting(): Meeting {
   const begin = new AbortController()
-  const begun = setTimeout(patience, undefined, { signal: begin.signal }).catch(() => {})
+  const begun = setTimeout(patience, undefined, { signal: begin.signal, ref: false }).catch(() => {})
   return { arrived: 0, begin, begun }
 }

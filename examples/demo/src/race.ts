@@ -46,7 +46,9 @@ export function raceRoutes(store: Store): Router {
       ctx.status = 204
     })
     router.post(`/${kind}/slow`, async ctx => {
-      await meetings.arrive(visitor(ctx), Number.POSITIVE_INFINITY)
+      const signedOut = meetings.arrive(`${visitor(ctx)} signed out`, 2)
+      await meetings.arrive(visitor(ctx), 2)
+      await signedOut
       await setTimeout(slow)
       read(ctx).seen = true
       ctx.status = 204
@@ -56,10 +58,12 @@ export function raceRoutes(store: Store): Router {
       ctx.status = 204
     })
   }
-  // Outside of the sessions: the slow request goes on when the sign-out is stored.
+  // Outside of the sessions: the sign-out waits for the slow request, which goes on when the sign-out is stored.
   router.use(async (ctx, next) => {
+    if (ctx.method !== 'POST' || !ctx.path.endsWith('/sign-out')) return next()
+    await meetings.arrive(visitor(ctx), 2)
     await next()
-    if (ctx.path.endsWith('/sign-out')) meetings.goOn(visitor(ctx))
+    meetings.goOn(`${visitor(ctx)} signed out`)
   })
   router.use('/ordinary', ordinarySession())
   // A cookie of its own: a race does not sign the visitor out of the site.

@@ -26,17 +26,15 @@ async function run(name) {
   }
 }
 
-let isRunning = false
 form.addEventListener('submit', async event => {
   event.preventDefault()
-  if (isRunning) return
-  isRunning = true
+  // A race that has both verdicts is over, even if its response has not ended.
+  if ([...outputs].some(output => output.ariaBusy === 'true')) return
   for (const { id } of outputs) show({ kind: id, text: '…' })
   try {
     await run(event.submitter.value)
   } catch {
     for (const { id } of outputs) show({ kind: id, text: 'no answer', verdict: 'none', reason: 'Does the server still run?' })
   }
-  isRunning = false
 })
 `
