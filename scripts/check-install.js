@@ -96,7 +96,7 @@ function leastPeers(ranges) {
 function peerRanges() {
   const ranges = []
   for (const folder of readdirSync(join(root, 'packages'))) {
-    const { peerDependencies } = JSON.parse(readFileSync(join(root, 'packages', folder, 'package.json'), 'utf8'))
+    const { peerDependencies = {} } = JSON.parse(readFileSync(join(root, 'packages', folder, 'package.json'), 'utf8'))
     const readme = readFileSync(join(root, 'packages', folder, 'README.md'), 'utf8')
     for (const [name, range] of Object.entries(peerDependencies).filter(([peer]) => peer !== 'koa-session-core')) {
       ranges.push([name, range])

@@ -1,0 +1,1 @@
+export { createStorePackage, type StorePackageOptions } from './create-store-package.js'
