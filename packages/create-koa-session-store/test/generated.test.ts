@@ -90,8 +90,8 @@ import Database from 'libsql'
 type Times = { seenAt: number; expiresAt: number }
 
 export async function connect(url: string) {
-  const database = new Database(new URL(url).pathname, { timeout: 10 })
-  database.exec('PRAGMA journal_mode = WAL')
+  const database = new Database(new URL(url).pathname, { timeout: 5_000 })
+  database.exec('PRAGMA journal_mode = WAL; PRAGMA busy_timeout = 10')
   const at = (prefix: string) => sqliteStore({ database, table: prefix.replace(':', '') })
   return {
     read: (prefix: string, key: string, _now: number) => at(prefix).read(key),

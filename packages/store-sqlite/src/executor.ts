@@ -8,7 +8,7 @@ import { foreignTable, isBusy, isForeignTable, isMissingTable } from './failure.
 const pause = 4
 
 /** How long to try, in milliseconds, if the caller does not say when to stop. */
-const patience = 5_000
+const patience = 30_000
 
 interface Settings {
   readonly given: SqliteDatabase | undefined
@@ -22,6 +22,8 @@ export class Executor {
   readonly #settings: Settings
   readonly #statements = new Map<string, SqliteStatement>()
   #database: SqliteDatabase | undefined
+  /** Settles when no call waits for a lock. */
+  #turn: Promise<unknown> = Promise.resolve()
   #opened: ReturnType<typeof openFile> | undefined
   /** Why the last attempt of a call that waits has failed. */
   lastError: unknown
@@ -61,11 +63,16 @@ export class Executor {
       if (!isBusy(error)) throw error
       this.lastError = error
     }
+    return this.#retry(call, work)
+  }
+
+  /** One call at a time tries, so that many of them do not wait within the driver one after the other. */
+  #retry<T>(call: StoreCall | undefined, work: () => T): Promise<T> {
     let isOver = false
     const isEndless = call?.onAbort === undefined && call?.signal === undefined
+    const begun = elapsed()
     const retry = async (): Promise<T> => {
-      const begun = elapsed()
-      for (let tries = 1; ; tries++) {
+      for (let tries = 0; ; tries++) {
         await sleep(pause * Math.random() * Math.min(tries, 10))
         if (isOver) throw this.lastError
         try {
@@ -76,7 +83,9 @@ export class Executor {
         }
       }
     }
-    return untilAborted(call, retry).finally(() => {
+    const trying = this.#turn.then(retry)
+    this.#turn = trying.catch(() => {})
+    return untilAborted(call, () => trying).finally(() => {
       isOver = true
     })
   }

@@ -10,7 +10,7 @@ export type Closable = SqliteDatabase & { close(): unknown }
 
 /** A connection of an app, by node:sqlite or else by libsql. */
 export function connect(path: string): Closable {
-  if (!hasNodeSqlite) return new Libsql(path, { timeout: 10 }) as Closable
+  if (!hasNodeSqlite) return new Libsql(path, { timeout: 5_000 }) as Closable
   const { DatabaseSync } = process.getBuiltinModule?.('node:sqlite' as string) as unknown as {
     DatabaseSync: new (path: string) => Closable
   }
@@ -22,7 +22,8 @@ export function open(folder: string, world: string) {
   const path = join(folder, `${world}.db`)
   if (hasNodeSqlite) return sqliteStore({ path })
   const database = connect(path)
-  database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
+  // Several processes may open a new file at once.
+  database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 10')
   const store = sqliteStore({ database })
   return {
     ...store,

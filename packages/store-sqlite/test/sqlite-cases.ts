@@ -26,7 +26,7 @@ export function sqliteCases(root: string): (StoreCase & { readonly isAlone?: tru
   /** A connection in the mode that the README advises. */
   const inWal = (path: string) => {
     const database = connect(path)
-    database.exec('PRAGMA busy_timeout = 10; PRAGMA journal_mode = WAL')
+    database.exec('PRAGMA journal_mode = WAL; PRAGMA busy_timeout = 10')
     return database
   }
 
@@ -88,6 +88,41 @@ export function sqliteCases(root: string): (StoreCase & { readonly isAlone?: tru
         other.exec('COMMIT')
         assert.equal(await writing, true)
         assert.deepEqual(await store.read(key), next)
+        database.close()
+        other.close()
+      },
+    },
+    {
+      title: 'many calls that wait for a lock leave the process free, and all are carried out when the lock is gone',
+      async run() {
+        const path = file()
+        const [database, other] = [inWal(path), inWal(path)]
+        let attempts = 0
+        const store = sqliteStore({
+          database: {
+            exec: sql => database.exec(sql),
+            prepare(sql) {
+              const statement = database.prepare(sql)
+              return {
+                run(...values) {
+                  attempts++
+                  return statement.run(...values)
+                },
+                get: (...values) => statement.get(...values),
+                all: (...values) => statement.all(...values),
+              }
+            },
+          },
+        })
+        await store.write(newKey(), newRecord(), null)
+        other.exec('BEGIN IMMEDIATE')
+        attempts = 0
+        const writing = Array.from({ length: 50 }, () => store.write(newKey(), newRecord(), null, patient()))
+        for (let turn = 0; turn < 20; turn++) await sleep(1)
+        // The first attempt of each, and then of one at a time.
+        assert.ok(attempts < 50 + 30, `${attempts} attempts`)
+        other.exec('COMMIT')
+        assert.deepEqual(await Promise.all(writing), Array(50).fill(true))
         database.close()
         other.close()
       },
