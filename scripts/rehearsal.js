@@ -1,6 +1,6 @@
 // A release, rehearsed on a copy and on a registry of its own: `npm run release:rehearsal`, or with `-- --least` for Koa 2 and
 // the least versions of the drivers. Prints what each store costs to install.
-import { execFileSync, spawn } from 'node:child_process'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import * as fs from 'node:fs'
 import { createServer } from 'node:net'
@@ -23,6 +23,7 @@ const drivers = {
   'koa-session-store-mysql': ['mysql2'],
   'koa-session-store-postgres': ['pg', '@types/pg'],
   'koa-session-store-redis': ['ioredis'],
+  'koa-session-store-sqlite': [],
 }
 
 let environment = process.env
@@ -49,10 +50,14 @@ try {
   run(copy, join(bin, 'tsc'), '-b', ...fs.readdirSync(join(copy, 'packages')).map(folder => `packages/${folder}`))
   console.log(stripVTControlCharacters(run(copy, join(bin, 'changeset'), 'publish')))
 
+  step('Runtimes')
+  const commands = runtimes()
+  console.log(Object.keys(commands).join(', '))
+
   const rows = []
   for (const [store, packages] of Object.entries(drivers)) {
     step(store)
-    rows.push(await tryStore(store, packages))
+    rows.push(await tryStore(store, packages, commands))
   }
   step('What an app installs: Koa, the core, a store and its driver')
   console.log('| store | packages | MB |\n|---|---:|---:|')
@@ -132,7 +137,7 @@ async function registry() {
   return { ...process.env, npm_config_userconfig: npmrc, npm_config_registry: address }
 }
 
-async function tryStore(store, packages) {
+async function tryStore(store, packages, commands) {
   const project = join(temporary, store)
   fs.mkdirSync(project)
   fs.writeFileSync(join(project, 'package.json'), '{ "private": true }')
@@ -165,15 +170,56 @@ async function tryStore(store, packages) {
     '--noEmit',
     'app.mts',
   )
-  for (const file of ['app.mjs', 'app.cjs']) {
-    console.log(`${file}: ${await visit(project, file)}`)
+  for (const [runtime, command] of Object.entries(commands)) {
+    // Node.js 20 has no node:sqlite.
+    if (store === 'koa-session-store-sqlite' && runtime.startsWith('Node.js 20.')) continue
+    for (const file of ['app.mjs', 'app.cjs'])
+      console.log(`${runtime}, ${file}: ${await visit(project, command, file)}`)
   }
   return { store, count, megabytes }
 }
 
+/** The commands of this Node.js, of newer ones, of Bun and of Deno. */
+function runtimes() {
+  const folder = join(temporary, 'runtimes')
+  fs.mkdirSync(folder)
+  fs.writeFileSync(join(folder, 'package.json'), '{ "private": true }')
+  // What npm would run as scripts only chooses among these packages.
+  const nodes = [22, 24].map(major => `node-${major}@npm:node-${process.platform}-${process.arch}@${major}`)
+  run(
+    folder,
+    'npm',
+    'install',
+    '--no-audit',
+    '--no-fund',
+    '--ignore-scripts',
+    '--prefer-offline',
+    'bun',
+    'deno',
+    ...nodes,
+  )
+  const modules = join(folder, 'node_modules')
+  const program = (scope, path) => {
+    const found = fs.readdirSync(join(modules, scope)).map(name => join(modules, scope, name, path))
+    return found.find(file => fs.existsSync(file) && isRunnable(file))
+  }
+  return {
+    [`Node.js ${process.versions.node}`]: [process.execPath],
+    'Node.js 22': [join(modules, 'node-22/bin/node')],
+    'Node.js 24': [join(modules, 'node-24/bin/node')],
+    Bun: [program('@oven', 'bin/bun'), 'run'],
+    Deno: [program('@deno', 'deno'), 'run', '--allow-all', '--node-modules-dir=manual'],
+  }
+}
+
+function isRunnable(file) {
+  fs.chmodSync(file, 0o755)
+  return spawnSync(file, ['--version']).status === 0
+}
+
 /** What a visitor sees who comes twice. */
-async function visit(project, file) {
-  const child = spawn(process.execPath, [file], { cwd: project, stdio: ['ignore', 'pipe', 'inherit'] })
+async function visit(project, [program, ...args], file) {
+  const child = spawn(program, [...args, file], { cwd: project, stdio: ['ignore', 'pipe', 'inherit'] })
   children.push(child)
   try {
     const [text] = await Promise.race([
