@@ -142,15 +142,14 @@ async function tryStore(store, packages, commands) {
   fs.mkdirSync(project)
   fs.writeFileSync(join(project, 'package.json'), '{ "private": true }')
   const install = (...names) => run(project, 'npm', 'install', '--no-audit', '--no-fund', '--ignore-scripts', ...names)
-  const { peerDependencies } = manifests().find(({ name }) => name === store)
-  const least = name =>
-    isLeast && peerDependencies[name] ? `${name}@${/\d+\.\d+\.\d+/.exec(peerDependencies[name])}` : name
-  const koa = isLeast ? ['koa@2.16.0', '@types/koa@2'] : ['koa', '@types/koa']
-  install(koa[0], 'koa-session-core', store, ...packages.filter(name => !name.startsWith('@types/')).map(least))
+  const peersOf = package_ => manifests().find(({ name }) => name === package_).peerDependencies
+  const peers = { ...peersOf('koa-session-core'), ...peersOf(store) }
+  const least = name => (isLeast && peers[name] ? `${name}@${/\d+\.\d+\.\d+/.exec(peers[name])}` : name)
+  install(least('koa'), 'koa-session-core', store, ...packages.filter(name => !name.startsWith('@types/')).map(least))
   const count = Object.keys(json(join(project, 'package-lock.json')).packages).length - 1
   const megabytes = sizeOf(join(project, 'node_modules')) / 1e6
 
-  install(koa[1], '@types/node@20', ...packages.filter(name => name.startsWith('@types/')))
+  install(least('@types/koa'), '@types/node@20', ...packages.filter(name => name.startsWith('@types/')))
   const readme = fs.readFileSync(join(project, 'node_modules', store, 'README.md'), 'utf8')
   const [, app] = /```ts[^\n]*\n(.*?)```/s.exec(readme)
   const listening =
