@@ -55,6 +55,35 @@ export const changeCases: StageCase[] = [
     equal((await browser.data()).n, 100)
   }),
 
+  ...onOneAndTwo(
+    'what 50 parallel updates change inside a list, an object and a Map is all there',
+    async (stage, one, other) => {
+      const browser = await stage.anonymous(one, { list: [], inner: { n: 0 }, map: new Map() })
+      const change = (n: number) =>
+        browser.send(
+          ({ session }) =>
+            session.update(data => {
+              data.list.push(n)
+              data.inner.n++
+              data.map.set(n, true)
+            }),
+          { site: n % 2 ? one : other },
+        )
+      const answers = await Promise.all(fifty.map(change))
+      equal(answers.filter(({ value }) => value === true).length, 50, 'each update resolves to true')
+      const { value } = await browser.visit(({ session }) => ({
+        list: session.list,
+        n: session.inner.n,
+        keys: [...session.map.keys()],
+      }))
+      const ascending = (numbers: number[]) => numbers.toSorted((a, b) => a - b)
+      deepEqual(
+        { ...value, list: ascending(value.list), keys: ascending(value.keys) },
+        { list: fifty, n: 50, keys: fifty },
+      )
+    },
+  ),
+
   ...onOneAndTwo('the same key changed twice: the later commit wins for that key alone', async (stage, one, other) => {
     const browser = await stage.anonymous(one, { both: 'old', untouched: 'old' })
     const finish = await browser.begin(async ({ session }, pause) => {

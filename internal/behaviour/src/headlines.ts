@@ -7,6 +7,7 @@ export const headlines: readonly string[] = [
   '50 parallel requests on one session, each setting its own key: all 50 are there, on two apps',
   '50 parallel requests, each changing its own nested data: all 50 changes are there, on two apps',
   'a counter by update is exact after 100 parallel increments, on two apps',
+  'what 50 parallel updates change inside a list, an object and a Map is all there, on two apps',
   'what a request deleted stays deleted, what it did not touch stays, on two apps',
   // Logout is final.
   'logout is final against a slow writer, on two apps',

@@ -54,6 +54,8 @@ export function edit(data: Data, step: Step): void {
     data.n = typeof data.n === 'number' ? data.n + 1 : 1
     // No two updates leave the same data, so that each is a change.
     data.by = step.by
+    if (Array.isArray(data.all)) data.all.push(step.by)
+    else data.all = [step.by]
   } else if (step.do === 'nest') {
     if (Array.isArray(data[step.key]?.list)) data[step.key].list.push(step.value)
     else data[step.key] = { list: [step.value] }

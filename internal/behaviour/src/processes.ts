@@ -90,12 +90,19 @@ const cases: { title: string; run(fleet: Fleet): Promise<void> }[] = [
     },
   },
   {
-    title: 'across four processes, a counter by update is exact',
+    title: 'across four processes, a counter and a list by update are exact',
     async run(fleet) {
       await fleet.ask(0, 'set?key=first')
-      const answers = await Promise.all(numbers(60).map(n => fleet.ask(n, 'raise')))
+      const answers = await Promise.all(numbers(60).map(n => fleet.ask(n, `raise?key=k${n}`)))
       ok(answers.every(({ value }) => value === true))
-      equal((await fleet.ask(1, 'data')).value.n, 60)
+      const { n, list } = (await fleet.ask(1, 'data')).value
+      equal(n, 60)
+      deepEqual(
+        list.sort(),
+        numbers(60)
+          .map(n => `k${n}`)
+          .sort(),
+      )
     },
   },
   {

@@ -53,8 +53,10 @@ function act(sessions: Sessions, ctx: Context, action: string, key: string): unk
   else if (action === 'log-out') return current.destroy()
   else if (action === 'raise') {
     return current.update(data => {
-      const counts = data as { n?: number }
+      const counts = data as { n?: number; list?: string[] }
       counts.n = (counts.n ?? 0) + 1
+      counts.list ??= []
+      counts.list.push(key)
     })
   }
   return undefined

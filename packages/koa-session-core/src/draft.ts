@@ -304,8 +304,8 @@ export class Draft {
   /** Give the user's object the changes of others. Other values keep their identity. Returns a function that reverts it. */
   show(next: Live | null): () => void {
     if (!this.bag || next?.texts().data === this.known?.texts().data) return () => {}
-    const base = this.#base.copy()
-    const theirs = this.#textOf(next).copy()
+    const base = this.#base
+    const theirs = this.#textOf(next)
     this.#transplant(base, theirs)
     return () => this.#transplant(theirs, base)
   }
@@ -321,7 +321,7 @@ export class Draft {
         throw new TypeError('update(fn): fn must be synchronous, but it returned a promise')
       }
       const after = this.#base.next(bag)
-      return () => this.#transplant(after.copy(), before.copy())
+      return () => this.#transplant(after, before)
     } catch (error) {
       const was = before.copy()
       for (const name of new Set([...Object.keys(bag), ...Object.keys(was)])) put(bag, name, was)
@@ -329,12 +329,16 @@ export class Draft {
     }
   }
 
-  /** Set the keys that differ between `from` and `to` as in `to`, skipping those that are no longer as in `from`. */
-  #transplant(from: object, to: object): void {
+  /**
+   * Set the keys that differ between `from` and `to` as in `to`, skipping those that are no longer as in `from`. Both are copied:
+   * what the user's object holds may be changed inside at any time.
+   */
+  #transplant(from: DataText, to: DataText): void {
     const { codec } = this.#settings
     const bag = this.bag as object
-    for (const name of codec.differences(from, to)) {
-      if (codec.part(bag, name) === codec.part(from, name)) put(bag, name, to)
+    const [before, after] = [from.copy(), to.copy()]
+    for (const name of codec.differences(before, after)) {
+      if (codec.part(bag, name) === codec.part(before, name)) put(bag, name, after)
     }
   }
 

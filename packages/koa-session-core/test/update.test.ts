@@ -75,6 +75,31 @@ test('The function of update runs again on fresh data after a lost race', async 
   t.like(seen[1], { a: 5, mine: true })
 })
 
+for (const [what, change] of Object.entries({
+  'a list': bag => bag.list.push(bag.list.length),
+  'an object': bag => bag.inner.n++,
+  'a Map': bag => bag.map.set(bag.map.size, true),
+  'a list set to itself': bag => {
+    bag.list.push(bag.list.length)
+    bag.list = bag.list
+  },
+} satisfies Record<string, (bag: Bag) => unknown>)) {
+  test(`a change by update inside ${what} is made on the newest data, however many races are lost`, async t => {
+    const { browser, store, elsewhere } = await signedIn(t, {
+      '/fill': ctx => void Object.assign(ctx.session, { list: [], inner: { n: 0 }, map: new Map() }),
+      '/update': ctx => ctx.session.update(bag => void change(bag as Bag)),
+      '/count': ({ session }) => Math.max(session.list.length, session.inner.n, session.map.size),
+    })
+    await browser.get('/fill')
+    let races = 4
+    store.before = async operation => {
+      if (operation === 'write' && races-- > 0) await browser.fork(elsewhere.url).get('/update')
+    }
+    t.is((await browser.get('/update')).json, true)
+    t.is((await browser.get('/count')).json, 5)
+  })
+}
+
 test('The function of update is synchronous: a returned promise is a TypeError and changes nothing', async t => {
   const { browser, errors } = await signedIn(t, {
     '/update': async ctx => {
