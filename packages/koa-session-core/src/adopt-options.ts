@@ -3,6 +3,7 @@ import type { Context } from 'koa'
 import type { OptionCheck } from './check.js'
 import type { MaxAge } from './record.js'
 import type { SessionData } from './session.js'
+import { warnOnce } from './warn-once.js'
 
 /** A session that another library kept. */
 export interface Adopted {
@@ -35,4 +36,10 @@ export function checkAdopt(check: OptionCheck, adopt: AdoptOptions): void {
   check.that('adopt.from', typeof from === 'function', 'must be a function', from)
   const isDate = types.isDate(until) && !Number.isNaN(until.getTime())
   check.that('adopt.until', isDate, 'must be a valid Date: when the last old session is over', until)
+  if (isDate && until.getTime() <= Date.now()) {
+    warnOnce(
+      'KOA_SESSION_ADOPT_OVER',
+      'adopt.until has passed, so sessions of the other library are not taken over: leave adopt out, or set a later date',
+    )
+  }
 }

@@ -10,6 +10,7 @@ import { newSession } from './new-session.js'
 import { checkMaxAge } from './options.js'
 import { isLive, type Live, type Stored } from './record.js'
 import type { RequestOptions } from './request-session.js'
+import { isReserved } from './session.js'
 import { limitSessions } from './session-limit.js'
 import { within } from './waiting.js'
 
@@ -101,6 +102,12 @@ async function asked(from: AdoptOptions['from'], ctx: Context, timeout: number):
   }
   if (typeof data !== 'object' || data === null || Array.isArray(data)) {
     throw new TypeError(`option adopt: from must return data, an object, got ${kindOf(data)}`)
+  }
+  const member = Object.keys(data).find(isReserved)
+  if (member !== undefined) {
+    throw new TypeError(
+      `option adopt: from returned data with the key ${member}, which is a member of every session; rename it in from`,
+    )
   }
   if (maxAge !== undefined) checkMaxAge('option adopt: maxAge', maxAge)
   return old as Adopted

@@ -181,6 +181,9 @@ Object.defineProperty(prototype, inspect.custom, {
   },
 })
 
+/** The names that cannot be keys of the data. */
+export const isReserved = (name: string): boolean => reserved.has(name)
+
 function refuse(name: string): never {
   throw new TypeError(`session.${name} is a member of every session and cannot be overwritten; choose another key`)
 }

@@ -333,7 +333,10 @@ test('answers of from that are wrong are a TypeError that names what would be ri
     [{ credential: 'secret', data: 'secret' }, /adopt: from must return data, an object, got a string/],
     [{ credential: 'secret', data: ['secret'] }, /an object, got an array/],
     [{ credential: 'secret', data: {}, maxAge: -1 }, /adopt: maxAge must be 'session' or/],
-    [{ credential: 'secret', data: { id: 'secret' } }, /session\.id is a member of every session/],
+    [
+      { credential: 'secret', data: { id: 'secret' } },
+      /adopt: from returned data with the key id, which is a member of every session; rename it in from/,
+    ],
     ['secret', /credential/],
   ]
   for (const [answer, message] of wrong) {

@@ -68,6 +68,17 @@ test('the default store warns once when NODE_ENV is production', async t => {
   t.deepEqual(codes(), ['KOA_SESSION_MEMORY_STORE'])
 })
 
+test('sessions of another library whose time is over are a warning, once', async t => {
+  const { codes, tick } = listenToWarnings(t)
+  const adopting = (until: number) => session({ adopt: { from: () => undefined, until: new Date(until) } })
+  adopting(Date.now() + 60_000)
+  await tick()
+  t.deepEqual(codes(), [])
+  for (const until of [Date.now() - 1, 0]) adopting(until)
+  await tick()
+  t.deepEqual(codes(), ['KOA_SESSION_ADOPT_OVER'])
+})
+
 test('in production one warning of a cookie without Secure to a host that is not loopback', async t => {
   const { heard, codes, tick } = listenToWarnings(t)
   await visit(t, elsewhere)
