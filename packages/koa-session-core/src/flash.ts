@@ -93,6 +93,10 @@ export class FlashMessages implements Promise<unknown[]> {
   }
 }
 
+for (const name of ['at', 'filter', 'find', 'forEach', 'join', 'map', 'slice', 'some']) {
+  Object.defineProperty(FlashMessages.prototype, name, { value: notAwaited, writable: true, configurable: true })
+}
+
 function notAwaited(): never {
   throw new TypeError('ctx.flash() returns a promise: await ctx.flash()')
 }

@@ -395,6 +395,8 @@ test('A forgotten await on ctx.flash() fails at once where the promise is shown,
     '/concatenated': messages => `messages: ` + messages,
     '/loop': messages => [...messages],
     '/length': messages => messages.length > 0,
+    '/map': messages => messages.map(String),
+    '/join': messages => messages.join(),
   }
   const handlers = Object.entries(mistakes).map(([path, mistake]): [string, Handler] => [
     path,
