@@ -7,6 +7,8 @@ process.on('message', async ({ url, cookies, connections, duration }) => {
     url,
     connections,
     duration,
+    // The run ends at the next sample.
+    sampleInt: 50,
     // Each connection is another visitor.
     setupClient(client) {
       const cookie = cookies[next++ % cookies.length]
