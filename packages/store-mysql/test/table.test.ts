@@ -149,3 +149,50 @@ test('in a database of another character set everything comes back as it was', a
   t.false(await store.write(key, newRecord(), 'Ab'))
   await store.close()
 })
+
+// Of a small table the server reads all rather than an index, as it should.
+test('each statement finds its rows among many by an index', async t => {
+  const pool = createPool({ uri: url, connectionLimit: 1 })
+  t.teardown(() => pool.end())
+  const table = `t${randomBytes(8).toString('hex')}`
+  const store = mysqlStore({ pool, table })
+  const used = new Map<string, unknown[]>()
+  pool.pool.on('connection', (connection: { execute: (...args: [string, unknown[], unknown]) => unknown }) => {
+    const { execute } = connection
+    connection.execute = (sql, values, done) => {
+      if (sql.includes(table) && !/CREATE|INSERT/.test(sql)) used.set(sql, values)
+      return execute.call(connection, sql, values, done)
+    }
+  })
+  const [key, subject] = [newKey(), newKey()]
+  const record = { data: '{}', expiresAt: Date.now() + 60_000, seenAt: 1, version: 'one', subject }
+  await store.write(newKey(), { ...record, subject: newKey() }, null)
+  for (let size = 1; size < 30_000; size *= 2) {
+    await pool.query(
+      `INSERT INTO ${table} SELECT SHA2(CONCAT(\`key\`, ?), 256), data, expires_at + ?, seen_at, version, SHA2(CONCAT(subject, ?), 256) FROM ${table}`,
+      [`${size}`, size, `${size}`],
+    )
+  }
+  await pool.query(`ANALYZE TABLE ${table}`)
+  await store.write(key, record, null)
+  await store.write(key, { ...record, expiresAt: Date.now() + 60_000, version: 'two' }, null)
+  await store.write(key, { ...record, version: 'two' }, 'one')
+  await store.touch(key, { seenAt: 2, expiresAt: record.expiresAt }, 'two')
+  await store.read(key)
+  await store.keys()[Symbol.asyncIterator]().next()
+  await store.keys({ subject })[Symbol.asyncIterator]().next()
+  await store.sweep()
+  await store.write(key, { ...record, expiresAt: 1 }, 'other')
+  await store.destroy(key)
+  t.is(used.size, 10)
+  for (const [sql, values] of used) {
+    const [plan] = await pool.query<RowDataPacket[]>(`EXPLAIN ${sql}`, values)
+    const [way, ...others] = plan.filter(row => row.table === table)
+    t.deepEqual(others, [])
+    t.regex(way?.type, /^(const|eq_ref|ref|range)$/, `${sql} ${JSON.stringify(plan)}`)
+    t.truthy(way?.key, sql)
+    // All keys are read by the primary key, as many as the limit says.
+    if (sql.includes('ORDER BY `key`') && !sql.includes('subject = ?')) t.is(way?.key, 'PRIMARY')
+    else t.true(way?.rows <= 10, `${sql} ${JSON.stringify(plan)}`)
+  }
+})
