@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { isWhole, OptionCheck } from './check.js'
 import type { EnumerableStore, SessionRecord, StoreCall, SweepableStore } from './store.js'
+import { sweepDelay } from './sweep-delay.js'
 import { throwIfAborted } from './until-aborted.js'
 
 export interface MemoryStoreOptions {
@@ -25,9 +26,6 @@ interface Entry {
 
 /** Entries handled before `sweep` and `keys` let other work of the process run. */
 const batch = 1_000
-
-/** A session is deleted this many milliseconds after its expiry, because the clock may be wrong during a sweep. */
-const sweepDelay = 3_600_000
 
 /**
  * Sessions in this process's memory: the reference for every other store. They end with the process, and another

@@ -1,11 +1,11 @@
 import { rm } from 'node:fs/promises'
 import type { StoreCall } from 'koa-session-core'
-import { throwIfAborted } from 'koa-session-core/store'
+import { sweepDelay, throwIfAborted } from 'koa-session-core/store'
 import { discard, reportSkipped, rmdir } from './disk.js'
 import { addDue, dueFolderOf, spanOf } from './due.js'
 import { type Entry, entriesIn, folderName, namesIn } from './layout.js'
 import { SessionCell } from './session-cell.js'
-import { isSweepable, sweepDelay } from './tag.js'
+import { isSweepable } from './tag.js'
 
 /** Remove expired sessions and the leftovers of dead processes in one shard. Resolves to the number of sessions. */
 export async function sweepShard(directory: string, shard: string, call?: StoreCall): Promise<number> {

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { sweepDelay } from 'koa-session-core/store'
 
 /**
  * The state of a session is the name of one empty file, its tag. A name can be replaced by another in one atomic step
@@ -57,9 +58,6 @@ export function parseTag(key: string, name: string): Tag | undefined {
     ...(listed && { listed }),
   }
 }
-
-/** A session is deleted this many milliseconds after its expiry, so that one fast clock signs nobody out. */
-export const sweepDelay = 3_600_000
 
 /** By the clock of this process. */
 export const isSweepable = (tag: Tag): boolean => tag.expiresAt <= Date.now() - sweepDelay

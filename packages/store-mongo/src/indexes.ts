@@ -1,8 +1,6 @@
+import { sweepDelay } from 'koa-session-core/store'
 import type { MongoCollection } from './collection.js'
 import { reading, writing } from './operation.js'
-
-/** A session is deleted this many milliseconds after its expiry, so that one fast clock signs nobody out. */
-export const sweepDelay = 3_600_000
 
 /**
  * Temporary errors: the server is starting or stopping, has lost its primary, or is too busy. All other errors are refusals;

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { StoreCall } from 'koa-session-core'
+import { foreignTable } from 'koa-session-core/store'
 import type { MysqlConnections, MysqlValue, PoolConnection } from './pool.js'
 
 /** Retries of a statement that the server rolled back because of another transaction. */
@@ -58,7 +59,7 @@ export class Executor {
             await this.#connections.execute(connection, this.#creation, [])
             isCreated = true
             continue
-          // No such column.
+          // No such column: every statement names those that a table of another program lacks, so none has changed anything there.
           case 1054:
             throw foreignTable(error as Error)
           // A deadlock, a wait for a lock that took too long, or a row changed meanwhile.
@@ -74,12 +75,6 @@ export class Executor {
       }
     }
   }
-}
-
-/** Every statement names columns that a table of another program lacks, so none has changed anything there. */
-function foreignTable(error: Error & { code?: string }): Error {
-  const message = `the table lacks columns of a session (${error.message}), so it belongs to another program: set the option table to another name`
-  return Object.assign(new Error(message), { code: error.code })
 }
 
 interface Changed {

@@ -1,10 +1,10 @@
 import type { EnumerableStore, SweepableStore } from 'koa-session-core'
-import { closable, recordIn, throwIfAborted } from 'koa-session-core/store'
+import { closable, recordIn, sweepDelay, throwIfAborted } from 'koa-session-core/store'
 import { Executor } from './executor.js'
 import { checkedOptions, type MysqlStoreOptions } from './options.js'
 import { MysqlConnections } from './pool.js'
 import { mysqlSchema } from './schema.js'
-import { keysBatch, statements, sweepBatch, sweepDelay } from './statements.js'
+import { keysBatch, statements, sweepBatch } from './statements.js'
 import { quotedName } from './table.js'
 
 const maxDataBytes = 2 ** 24 - 1

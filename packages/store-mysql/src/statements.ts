@@ -1,6 +1,3 @@
-/** A session is deleted this many milliseconds after its expiry, so that one fast clock signs nobody out. */
-export const sweepDelay = 3_600_000
-
 /** Rows that `sweep` deletes with one statement, in a transaction that others may have to wait for. */
 export const sweepBatch = 500
 

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { StoreCall } from 'koa-session-core'
+import { foreignTable } from 'koa-session-core/store'
 import type { Clients, PostgresClient, QueryResult } from './pool.js'
 import type { Statement } from './statements.js'
 
@@ -49,7 +50,8 @@ export class Executor {
             await client.query({ text: `${creationLock}\n${this.#creation}` })
             isCreated = true
             continue
-          // A column is missing, or has another type.
+          // A column is missing, or has another type: every statement names those that a table of another program lacks, so none
+          // has changed anything there.
           case '42703':
           case '42883':
           case '42804':
@@ -69,10 +71,4 @@ export class Executor {
       }
     }
   }
-}
-
-/** Every statement names columns that a table of another program lacks, so none has changed anything there. */
-function foreignTable(error: Error & { code?: string }): Error {
-  const message = `the table lacks columns of a session (${error.message}), so it belongs to another program: set the option table to another name`
-  return Object.assign(new Error(message), { code: error.code })
 }

@@ -1,10 +1,10 @@
 import type { EnumerableStore, StoreCall, SweepableStore } from 'koa-session-core'
-import { closable, recordIn, throwIfAborted } from 'koa-session-core/store'
+import { closable, recordIn, sweepDelay, throwIfAborted } from 'koa-session-core/store'
 import { Executor } from './executor.js'
 import { checkedOptions, type PostgresStoreOptions } from './options.js'
 import { Clients } from './pool.js'
 import { postgresSchema } from './schema.js'
-import { batch, statements, sweepDelay } from './statements.js'
+import { batch, statements } from './statements.js'
 import { qualifiedName } from './table.js'
 
 const missingColumn = '42703'

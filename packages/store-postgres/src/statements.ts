@@ -11,9 +11,6 @@ export class Statement {
   }
 }
 
-/** A session is deleted this many milliseconds after its expiry, so that one fast clock signs nobody out. */
-export const sweepDelay = 3_600_000
-
 /** Rows that `sweep` deletes, and keys that `keys` reads, with one statement. */
 export const batch = 1_000
 

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { StoreCall } from 'koa-session-core'
-import { elapsed, throwIfAborted, untilAborted } from 'koa-session-core/store'
+import { elapsed, foreignTable, throwIfAborted, untilAborted } from 'koa-session-core/store'
 import { isInTransaction, openFile, type SqliteDatabase, type SqliteStatement, type SqliteValue } from './database.js'
-import { foreignTable, isBusy, isForeignTable, isMissingTable } from './failure.js'
+import { isBusy, isForeignTable, isMissingTable } from './failure.js'
 
 /** The random pause before another attempt grows by at most this many milliseconds each time, ten times at most. */
 const pause = 4

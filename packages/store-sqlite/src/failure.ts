@@ -30,8 +30,3 @@ export const isMissingTable = (error: unknown): boolean => /\bno such table: /.t
 /** The statement names columns that the table lacks, so it has changed nothing there. */
 export const isForeignTable = (error: unknown): boolean =>
   /\bno such column: |has no column named |ON CONFLICT clause does not match/.test(Object(error).message)
-
-export function foreignTable(error: Error & { code?: string }): Error {
-  const message = `the table lacks columns of a session (${error.message}), so it belongs to another program: set the option table to another name`
-  return Object.assign(new Error(message), { code: error.code })
-}

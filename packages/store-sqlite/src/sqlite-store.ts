@@ -1,10 +1,10 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { EnumerableStore, SweepableStore } from 'koa-session-core'
-import { closable, type Explaining, lastError, recordIn, throwIfAborted } from 'koa-session-core/store'
+import { closable, type Explaining, lastError, recordIn, sweepDelay, throwIfAborted } from 'koa-session-core/store'
 import { Executor } from './executor.js'
 import { checkedOptions, type SqliteStoreOptions } from './options.js'
 import { sqliteSchema } from './schema.js'
-import { batch, statements, sweepDelay } from './statements.js'
+import { batch, statements } from './statements.js'
 import { quoted } from './table.js'
 
 /** Sessions in a table of SQLite. */

@@ -1,6 +1,3 @@
-/** A session is deleted this many milliseconds after its expiry, so that one fast clock signs nobody out. */
-export const sweepDelay = 3_600_000
-
 /** Rows that one statement of `sweep` or `keys` handles while the process does nothing else. */
 export const batch = 250
 

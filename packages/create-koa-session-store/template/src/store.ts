@@ -1,10 +1,7 @@
 import type { EnumerableStore, SessionRecord, StoreCall, SweepableStore } from 'koa-session-core'
-import { closable, throwIfAborted, untilAborted } from 'koa-session-core/store'
+import { closable, sweepDelay, throwIfAborted, untilAborted } from 'koa-session-core/store'
 import { type Client, connect } from './client.js'
 import { type AcmeStoreOptions, checkedOptions } from './options.js'
-
-/** A session is deleted this many milliseconds after its expiry, so that one fast clock signs nobody out. */
-const sweepDelay = 3_600_000
 
 /** Sessions that one command of `sweep` or `keys` handles. */
 const batch = 500
