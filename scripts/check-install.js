@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process'
 import { copyFileSync, cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { leastOf } from './least.js'
 
 const { PACKED } = process.env
 if (!PACKED) throw new Error('PACKED must name the folder with the tarballs')
@@ -106,10 +107,6 @@ function peerRanges() {
     }
   }
   return ranges
-}
-
-function leastOf(range) {
-  return /^\^(\d+\.\d+\.\d+)/.exec(range)[1]
 }
 
 function installedVersion(name) {

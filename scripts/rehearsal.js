@@ -3,11 +3,12 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import * as fs from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
+import { freePort, nodeProgram } from '../internal/test-servers/dist/index.js'
 import { fillIn } from './address.js'
+import { leastOf } from './least.js'
 
 const root = resolve(import.meta.dirname, '..')
 const isLeast = process.argv.includes('--least')
@@ -29,6 +30,8 @@ const drivers = {
 let environment = process.env
 const quiet = { stdio: ['ignore', 'pipe', 'inherit'], encoding: 'utf8' }
 const run = (cwd, command, ...args) => execFileSync(command, args, { cwd, env: environment, ...quiet })
+/** Adds packages to a folder. Their scripts would only choose among other packages. */
+const install = (cwd, ...names) => run(cwd, 'npm', 'install', '--no-audit', '--no-fund', '--ignore-scripts', ...names)
 const step = title => console.log(`\n== ${title}\n`)
 const json = path => JSON.parse(fs.readFileSync(path, 'utf8'))
 const manifests = () =>
@@ -51,7 +54,7 @@ try {
   console.log(stripVTControlCharacters(run(copy, join(bin, 'changeset'), 'publish')))
 
   step('Runtimes')
-  const commands = runtimes()
+  const commands = await runtimes()
   console.log(Object.keys(commands).join(', '))
 
   const rows = []
@@ -70,7 +73,7 @@ try {
   fs.rmSync(temporary, { recursive: true, force: true, maxRetries: 5 })
 }
 
-/** What is committed, on the modules of the repository; packages of the copy link to each other. */
+/** A clone of what is committed, on the modules of the repository; packages of the copy link to each other. */
 function makeCopy() {
   run(root, 'git', 'clone', '-q', root, copy)
   link(join(root, 'node_modules'), join(copy, 'node_modules'))
@@ -113,7 +116,7 @@ async function registry() {
   // It asks for a tag of node-fetch that not every registry has.
   const manifest = { private: true, overrides: { 'node-fetch': '^2.7.0' } }
   fs.writeFileSync(join(folder, 'package.json'), JSON.stringify(manifest))
-  run(folder, 'npm', 'install', '--no-audit', '--no-fund', '--ignore-scripts', '--prefer-offline', 'verdaccio@6')
+  install(folder, 'verdaccio@6')
   const port = await freePort()
   const config = {
     storage: join(folder, 'storage'),
@@ -141,15 +144,15 @@ async function tryStore(store, packages, commands) {
   const project = join(temporary, store)
   fs.mkdirSync(project)
   fs.writeFileSync(join(project, 'package.json'), '{ "private": true }')
-  const install = (...names) => run(project, 'npm', 'install', '--no-audit', '--no-fund', '--ignore-scripts', ...names)
   const peersOf = package_ => manifests().find(({ name }) => name === package_).peerDependencies
   const peers = { ...peersOf('koa-session-core'), ...peersOf(store) }
-  const least = name => (isLeast && peers[name] ? `${name}@${/\d+\.\d+\.\d+/.exec(peers[name])}` : name)
-  install(least('koa'), 'koa-session-core', store, ...packages.filter(name => !name.startsWith('@types/')).map(least))
+  const least = name => (isLeast && peers[name] ? `${name}@${leastOf(peers[name])}` : name)
+  const [types, code] = [true, false].map(isTypes => packages.filter(name => name.startsWith('@types/') === isTypes))
+  install(project, least('koa'), 'koa-session-core', store, ...code.map(least))
   const count = Object.keys(json(join(project, 'package-lock.json')).packages).length - 1
   const megabytes = sizeOf(join(project, 'node_modules')) / 1e6
 
-  install(least('@types/koa'), '@types/node@20', ...packages.filter(name => name.startsWith('@types/')))
+  install(project, least('@types/koa'), '@types/node@20', ...types)
   const readme = fs.readFileSync(join(project, 'node_modules', store, 'README.md'), 'utf8')
   const [, app] = /```ts[^\n]*\n(.*?)```/s.exec(readme)
   const listening =
@@ -179,24 +182,11 @@ async function tryStore(store, packages, commands) {
 }
 
 /** The commands of this Node.js, of newer ones, of Bun and of Deno. */
-function runtimes() {
+async function runtimes() {
   const folder = join(temporary, 'runtimes')
   fs.mkdirSync(folder)
   fs.writeFileSync(join(folder, 'package.json'), '{ "private": true }')
-  // What npm would run as scripts only chooses among these packages.
-  const nodes = [22, 24].map(major => `node-${major}@npm:node-${process.platform}-${process.arch}@${major}`)
-  run(
-    folder,
-    'npm',
-    'install',
-    '--no-audit',
-    '--no-fund',
-    '--ignore-scripts',
-    '--prefer-offline',
-    'bun',
-    'deno',
-    ...nodes,
-  )
+  install(folder, 'bun', 'deno')
   const modules = join(folder, 'node_modules')
   const program = (scope, path) => {
     const found = fs.readdirSync(join(modules, scope)).map(name => join(modules, scope, name, path))
@@ -204,8 +194,8 @@ function runtimes() {
   }
   return {
     [`Node.js ${process.versions.node}`]: [process.execPath],
-    'Node.js 22': [join(modules, 'node-22/bin/node')],
-    'Node.js 24': [join(modules, 'node-24/bin/node')],
+    'Node.js 22': [await nodeProgram(22)],
+    'Node.js 24': [await nodeProgram(24)],
     Bun: [program('@oven', 'bin/bun'), 'run'],
     Deno: [program('@deno', 'deno'), 'run', '--allow-all', '--node-modules-dir=manual'],
   }
@@ -216,7 +206,7 @@ function isRunnable(file) {
   return spawnSync(file, ['--version']).status === 0
 }
 
-/** What a visitor sees who comes twice. */
+/** The answers to a visitor who comes twice. */
 async function visit(project, [program, ...args], file) {
   const child = spawn(program, [...args, file], { cwd: project, stdio: ['ignore', 'pipe', 'inherit'] })
   children.push(child)
@@ -242,15 +232,6 @@ async function visit(project, [program, ...args], file) {
 function sizeOf(folder) {
   const files = fs.readdirSync(folder, { recursive: true, withFileTypes: true }).filter(entry => entry.isFile())
   return files.reduce((sum, { parentPath, name }) => sum + fs.statSync(join(parentPath, name)).size, 0)
-}
-
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address()
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 async function eventually(call) {

@@ -1,6 +1,7 @@
 export { type DatabaseOptions, databaseStoreTests } from './database-tests.js'
 export { faultCases } from './fault-cases.js'
 export { firewallCases } from './firewall-cases.js'
+export { inMemory } from './in-memory.js'
 export { type FaultTestsOptions, type FirewallTestsOptions, faultTests, firewallTests } from './network-tests.js'
 export { ownServer, whenAvailable } from './own-server.js'
 export { type ProcessOptions, processCases, startProcesses } from './process-cases.js'

@@ -1,9 +1,9 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { sharedCases } from '@koa-session/behaviour'
+import { inMemory } from '@koa-session/store-tests'
 import test from 'ava'
 import { fileStore } from 'koa-session-store-file'
-import { inMemory } from './in-memory.js'
 
 // These cases ask what requests see, not what a crash leaves.
 const root = await mkdtemp(join(inMemory(), 'koa-session-file-'))

@@ -3,10 +3,10 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { mkdtemp, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isFull } from '@koa-session/behaviour/full'
+import { inMemory } from '@koa-session/store-tests'
 import test from 'ava'
 import { fileStore } from 'koa-session-store-file'
 import { makeTag } from '../dist/tag.js'
-import { inMemory } from './in-memory.js'
 
 // It is the number of files that counts here, not the disk.
 const root = await mkdtemp(join(inMemory(), 'koa-session-file-'))

@@ -2,9 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { headlineCases, processCases, secretsFound } from '@koa-session/behaviour'
 import { planCases } from '@koa-session/behaviour/plans'
-import { newWorld } from '@koa-session/store-tests'
+import { inMemory, newWorld } from '@koa-session/store-tests'
 import test from 'ava'
-import { inMemory } from './in-memory.js'
 import { connect, open } from './open.js'
 
 const root = await mkdtemp(join(inMemory(), 'koa-session-sqlite-'))

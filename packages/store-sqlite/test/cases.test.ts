@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { inMemory } from '@koa-session/store-tests'
 import test from 'ava'
-import { inMemory } from './in-memory.js'
 import { sqliteCases } from './sqlite-cases.js'
 
 const root = await mkdtemp(join(inMemory(), 'koa-session-sqlite-'))

@@ -4,9 +4,9 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { inMemory } from '@koa-session/store-tests'
 import { nodeProgram } from '@koa-session/test-servers'
 import test from 'ava'
-import { inMemory } from './in-memory.js'
 import { hasNodeSqlite } from './open.js'
 
 // Where this Node.js has node:sqlite, the other files have tested it.

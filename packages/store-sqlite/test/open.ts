@@ -3,18 +3,18 @@ import { join } from 'node:path'
 import { type SqliteDatabase, sqliteStore } from 'koa-session-store-sqlite'
 import Libsql from 'libsql'
 
-/** Whether this Node.js has node:sqlite. */
-export const hasNodeSqlite = process.getBuiltinModule?.('node:sqlite' as string) !== undefined
-
 export type Closable = SqliteDatabase & { close(): unknown }
+
+const nodeSqlite = process.getBuiltinModule?.('node:sqlite' as string) as unknown as
+  | { readonly DatabaseSync: new (path: string) => Closable }
+  | undefined
+
+/** Whether this Node.js has node:sqlite. */
+export const hasNodeSqlite = nodeSqlite !== undefined
 
 /** A connection of an app, by node:sqlite or else by libsql. */
 export function connect(path: string): Closable {
-  if (!hasNodeSqlite) return new Libsql(path, { timeout: 5_000 }) as Closable
-  const { DatabaseSync } = process.getBuiltinModule?.('node:sqlite' as string) as unknown as {
-    DatabaseSync: new (path: string) => Closable
-  }
-  return new DatabaseSync(path)
+  return nodeSqlite ? new nodeSqlite.DatabaseSync(path) : (new Libsql(path, { timeout: 5_000 }) as Closable)
 }
 
 /** A store on a connection of its own to a file in `folder`. */

@@ -19,7 +19,7 @@ const hour = 3_600_000
 /** Without a signal a call gives up by itself, soon on a busy machine. */
 const patient = () => ({ signal: new AbortController().signal })
 
-/** What holds with every driver. `root` is an empty folder. They may run at once, except where `isAlone`. */
+/** Cases for every driver. `root` is an empty folder. They may run at once, except where `isAlone`. */
 export function sqliteCases(root: string): (StoreCase & { readonly isAlone?: true })[] {
   const file = () => join(root, `${newWorld()}.db`)
 
@@ -28,6 +28,21 @@ export function sqliteCases(root: string): (StoreCase & { readonly isAlone?: tru
     const database = connect(path)
     database.exec('PRAGMA journal_mode = WAL; PRAGMA busy_timeout = 10')
     return database
+  }
+
+  /** A store with one session, in a file that `other` has locked. `watched` stands between the store and its connection. */
+  async function locked(watched = (database: SqliteDatabase): SqliteDatabase => database) {
+    const path = file()
+    const [database, other] = [inWal(path), inWal(path)]
+    const store = sqliteStore({ database: watched(database) })
+    const [key, record] = [newKey(), newRecord()]
+    await store.write(key, record, null)
+    other.exec('BEGIN IMMEDIATE')
+    const close = () => {
+      database.close()
+      other.close()
+    }
+    return { store, key, record, other, close }
   }
 
   const memory = connect(':memory:')
@@ -69,12 +84,7 @@ export function sqliteCases(root: string): (StoreCase & { readonly isAlone?: tru
       title:
         'while another connection holds the lock a write waits without blocking the process, and a read is answered',
       async run() {
-        const path = file()
-        const [database, other] = [inWal(path), inWal(path)]
-        const store = sqliteStore({ database })
-        const [key, record] = [newKey(), newRecord()]
-        await store.write(key, record, null)
-        other.exec('BEGIN IMMEDIATE')
+        const { store, key, record, other, close } = await locked()
         let isAnswered = false
         const next = newRecord()
         const writing = store.write(key, next, record.version, patient()).finally(() => {
@@ -88,34 +98,27 @@ export function sqliteCases(root: string): (StoreCase & { readonly isAlone?: tru
         other.exec('COMMIT')
         assert.equal(await writing, true)
         assert.deepEqual(await store.read(key), next)
-        database.close()
-        other.close()
+        close()
       },
     },
     {
       title: 'many calls that wait for a lock leave the process free, and all are carried out when the lock is gone',
       async run() {
-        const path = file()
-        const [database, other] = [inWal(path), inWal(path)]
         let attempts = 0
-        const store = sqliteStore({
-          database: {
-            exec: sql => database.exec(sql),
-            prepare(sql) {
-              const statement = database.prepare(sql)
-              return {
-                run(...values) {
-                  attempts++
-                  return statement.run(...values)
-                },
-                get: (...values) => statement.get(...values),
-                all: (...values) => statement.all(...values),
-              }
-            },
+        const { store, other, close } = await locked(database => ({
+          exec: sql => database.exec(sql),
+          prepare(sql) {
+            const statement = database.prepare(sql)
+            return {
+              run(...values) {
+                attempts++
+                return statement.run(...values)
+              },
+              get: (...values) => statement.get(...values),
+              all: (...values) => statement.all(...values),
+            }
           },
-        })
-        await store.write(newKey(), newRecord(), null)
-        other.exec('BEGIN IMMEDIATE')
+        }))
         attempts = 0
         const writing = Array.from({ length: 50 }, () => store.write(newKey(), newRecord(), null, patient()))
         for (let turn = 0; turn < 20; turn++) await sleep(1)
@@ -123,19 +126,13 @@ export function sqliteCases(root: string): (StoreCase & { readonly isAlone?: tru
         assert.ok(attempts < 50 + 30, `${attempts} attempts`)
         other.exec('COMMIT')
         assert.deepEqual(await Promise.all(writing), Array(50).fill(true))
-        database.close()
-        other.close()
+        close()
       },
     },
     {
       title: 'a call that waits for a lock ends when it is aborted, and did nothing',
       async run() {
-        const path = file()
-        const [database, other] = [inWal(path), inWal(path)]
-        const store = sqliteStore({ database })
-        const [key, record] = [newKey(), newRecord()]
-        await store.write(key, record, null)
-        other.exec('BEGIN IMMEDIATE')
+        const { store, key, record, other, close } = await locked()
         const controller = new AbortController()
         const writing = store.write(key, newRecord(), record.version, controller)
         await sleep(20)
@@ -151,8 +148,7 @@ export function sqliteCases(root: string): (StoreCase & { readonly isAlone?: tru
         other.exec('ROLLBACK')
         await sleep(100)
         assert.deepEqual(await store.read(key), record)
-        database.close()
-        other.close()
+        close()
       },
     },
     {
@@ -399,7 +395,7 @@ export function sqliteCases(root: string): (StoreCase & { readonly isAlone?: tru
   ]
 }
 
-/** What holds for a file that the store opens itself. */
+/** Cases of a file that the store opens itself. */
 function ownFileCases(root: string): StoreCase[] {
   return [
     {
