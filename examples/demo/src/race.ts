@@ -10,7 +10,7 @@ export const requests = 20
 /** How long after the sign-out the slow request ends, in milliseconds. */
 const slow = 600
 
-/** What a visitor's session holds after a race. */
+/** The outcome of a race, as a visitor's session shows it. */
 export interface Outcome {
   readonly kept: number
   readonly isSignedIn: boolean

@@ -7,7 +7,7 @@ const early = 400
 export const races = ['requests', 'sign-out'] as const
 export type Race = (typeof races)[number]
 
-/** What a race says of one kind of session. The last one has a verdict. */
+/** News of a race for one kind of session. The last one has a verdict. */
 export interface Report {
   readonly kind: Kind
   readonly text: string

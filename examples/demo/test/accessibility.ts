@@ -6,7 +6,7 @@ const views = (['light', 'dark'] as const).flatMap(colorScheme =>
   [360, 900].map(width => ({ colorScheme, width, name: `${colorScheme} at ${width}px` })),
 )
 
-/** What is wrong with the page, in any view. */
+/** The faults of the page, in any view. */
 export async function faults(page: Page): Promise<string[]> {
   await page.evaluate(axe.source)
   const found: string[] = []
@@ -27,7 +27,7 @@ const inView = `(async () => {
   const { scrollWidth, clientWidth } = document.documentElement
   if (scrollWidth > clientWidth) found.push('overflows by ' + (scrollWidth - clientWidth))
 
-  // What belongs to a label is as large as the label.
+  // A control in a label is as large as the label.
   for (const control of document.querySelectorAll('a, button, input:not([type=hidden])')) {
     const target = control.closest('label') ?? control
     const { width, height } = target.getBoundingClientRect()

@@ -56,7 +56,7 @@ async function filesIn(place: string): Promise<Map<string, string>> {
 const contract = conformanceCases({ create: () => Promise.reject(), capabilities: [] }).map(({ title }) => title)
 const race = 'the contract holds between processes'
 
-/** What needs no backend. */
+/** These cases need no backend. */
 const stubPasses = [
   'a store has a name, for errors and events',
   'a store has keys exactly when its capabilities name it',

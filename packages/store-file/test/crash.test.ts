@@ -110,7 +110,7 @@ if (haveStrace()) {
         await leavesNothing(directory, found?.version ?? null)
       }
 
-      // What a kill would leave on the disk is there while the process is stopped: a copy of it takes no process for each.
+      // While the process is stopped, the disk is as a kill would leave it: a copy of it takes no process for each.
       const moments: Moment[] = []
       const left: (() => Promise<void>)[] = []
       const directory = await prepared(scenario)

@@ -60,7 +60,7 @@ const keyIn = (words: readonly string[]): string | undefined => words[words[0]?.
 const isLost = (error: unknown): boolean =>
   /^(Socket (closed|timeout)|(read|write) (ECONNRESET|EPIPE|ETIMEDOUT))/.test(Object(error).message)
 
-/** What is known of a client's connection. The driver tells only its listeners why there is none. */
+/** The news of a client's connection. The driver tells only its listeners why there is none. */
 class Connection {
   #lastError: Error | undefined
   #waiting = new Set<() => void>()

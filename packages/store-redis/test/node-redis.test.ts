@@ -44,7 +44,7 @@ const open = (driver: Pick<typeof nodeRedis, 'createClient'>, settings?: Options
   }
 }
 
-/** What a client of the app adds to the faults of a server: its connections, its queue, and its errors. */
+/** A client of the app adds to the faults of a server: by its connections, its queue, and its errors. */
 const chosen =
   /every call ends with its signal|refuses connections,|resets every|reply to a write that replaces|idle connections|kill -9/
 if (server) {

@@ -3,7 +3,7 @@ import type { Client } from './client.js'
 
 export type AcmeStoreOptions = {
   /**
-   * What the key of each session begins with, so that several apps can share one server.
+   * The beginning of every key, so that several apps can share one server.
    * @default 'session:'
    */
   readonly prefix?: string
