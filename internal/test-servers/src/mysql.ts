@@ -1,4 +1,4 @@
-import { realpath, writeFile } from 'node:fs/promises'
+import { mkdir, realpath, writeFile } from 'node:fs/promises'
 import { userInfo } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { Recipe } from './engine.js'
@@ -37,7 +37,7 @@ export const mysql: Recipe = {
       async prepare(folder, port) {
         const data = join(folder, 'data')
         await copyTemplate(['mysql', command, text, userInfo().uid].join(), data, {}, async template => {
-          const args = ['--no-defaults', `--datadir=${template}`, ...asUser, ...small]
+          const args = ['--no-defaults', `--datadir=${template}`, `--tmpdir=${dirname(template)}`, ...asUser, ...small]
           if (isMaria) {
             const install = findProgram('mariadb-install-db', 'mysql_install_db')
             if (install === undefined) throw new Error(`${command} is there, but mariadb-install-db is not`)
@@ -45,10 +45,14 @@ export const mysql: Recipe = {
             await run(install, [...args, ...more], { cwd: dirname(template) })
           } else await run(command, [...args, '--initialize-insecure'], { cwd: dirname(template) })
         })
+        // A server that starts deletes the temporary tables in its folder, those of every other server too.
+        const temporary = join(folder, 'tmp')
+        await mkdir(temporary)
         const init = join(folder, 'init.sql')
         await writeFile(init, `${initSql.join('\n')}\n`)
         const settings = [
           `--datadir=${data}`,
+          `--tmpdir=${temporary}`,
           `--port=${port}`,
           `--bind-address=${host}`,
           `--socket=${join(folder, 'socket')}`,

@@ -61,6 +61,17 @@ const drivers: Record<ServerKind, (url: string) => Promise<Driver>> = {
   },
 }
 
+test('mysql: a server that starts leaves the temporary files of another alone', async t => {
+  const server = await startServer('mysql')
+  t.teardown(() => server.end())
+  const client = await createConnection(server.url)
+  t.teardown(() => client.destroy())
+  await client.query('create temporary table passing (value text) engine=MyISAM')
+  const other = await startServer('mysql')
+  t.teardown(() => other.end())
+  await t.notThrowsAsync(client.query('drop table passing'))
+})
+
 for (const kind of serverKinds) {
   test(`${kind}: a private server keeps acknowledged writes over kill -9 and restart, and continues after a pause`, async t => {
     const server = await startServer(kind, { durable: true })
