@@ -30,16 +30,26 @@ function calibrated(): number {
 /** `milliseconds` of an idle machine, on this one. */
 export const patient = (milliseconds: number): number => Math.ceil(milliseconds * slowness)
 
-let elapsed = 0
-let last = performance.now()
+/** A clock that counts only time in which its process had its turn. It is looked at about every ten milliseconds. */
+export class Clock {
+  #elapsed = 0
+  #last: number
 
-function look(): number {
-  const now = performance.now()
-  // A look that comes later than the next one should was held up by others, or by work of our own.
-  elapsed += Math.min(now - last, 2 * step)
-  last = now
-  return elapsed
+  constructor(now: number) {
+    this.#last = now
+  }
+
+  /** The milliseconds counted until `now`. */
+  look(now: number): number {
+    // A look that comes later than the next one should was held up by others, or by work of our own.
+    this.#elapsed += Math.min(now - this.#last, 2 * step)
+    this.#last = now
+    return this.#elapsed
+  }
 }
+
+const clock = new Clock(performance.now())
+const look = (): number => clock.look(performance.now())
 
 setInterval(look, step).unref()
 
