@@ -1,5 +1,6 @@
 import { Child } from '../harness/child.js'
 import { environmentOf, placeOf } from '../harness/servers.js'
+import { median, spread } from '../harness/statistics.js'
 import { table } from '../harness/table.js'
 import { storages } from '../http/contenders.js'
 
@@ -10,12 +11,14 @@ const sizes = (process.env.SIZES ?? '1000,100000,1000000').split(',').map(Number
 /** The limit for files, for SQLite, for memory (by its `maxSessions`) and for the stand-in for MongoDB. */
 const most: Partial<Record<string, number>> = { memory: 100_000, file: 100_000, sqlite: 100_000, mongo: 100_000 }
 
-interface Costs {
-  readonly read: number
-  readonly write: number
-  readonly list: number
-  readonly sweep?: number
+/** Microseconds per call in the store that grows and, right before, in one beside it that has 1,000 sessions. */
+interface Sample {
+  readonly few: number
+  readonly many: number
 }
+
+const kinds = ['read', 'write', 'list', 'sweep'] as const
+type Samples = Record<(typeof kinds)[number], Sample[]>
 
 /** Measures store calls with more and more sessions in the store. */
 export async function growth(): Promise<string> {
@@ -25,29 +28,30 @@ export async function growth(): Promise<string> {
     const place = await placeOf(storage)
     if (place === undefined) continue
     const child = new Child(new URL('worker.js', import.meta.url), [storage], { env: environmentOf(place) })
-    const costs = new Map<number, Costs>()
+    const samples = new Map<number, Samples>()
     try {
       await child.answer()
-      for (const size of sizes) if (size <= (most[storage] ?? Infinity)) costs.set(size, await child.ask<Costs>(size))
+      for (const size of sizes)
+        if (size <= (most[storage] ?? Infinity)) samples.set(size, await child.ask<Samples>(size))
       await child.end()
     } catch (error) {
       // The figures of the other stores took long, and must not be lost with it.
       console.error(`growth of ${storage}:`, error)
     }
-    for (const kind of ['read', 'write', 'list', 'sweep'] as const) {
-      const own = sizes.map(size => costs.get(size)?.[kind])
-      const [least] = own
-      const last = own.findLast(cost => cost !== undefined)
-      if (least === undefined || last === undefined) continue
-      const figures = own.map(cost => cost?.toFixed(0) ?? '')
-      rows.push([`${storage} ${kind}`, ...figures, (last / least).toFixed(2)])
+    for (const kind of kinds) {
+      const own = sizes.map(size => samples.get(size)?.[kind] ?? [])
+      const last = own.findLast(({ length }) => length > 0)
+      if (last === undefined) continue
+      const figures = own.map(some => (some.length > 0 ? median(some.map(({ many }) => many)).toFixed(0) : ''))
+      rows.push([`${storage} ${kind}`, ...figures, spread(last.map(({ few, many }) => many / few))])
     }
   }
   const counts = sizes.map(size => size.toLocaleString('en'))
   return [
     'Microseconds per call of the store alone, with so many sessions in it: read and write of one session, 16 at once; list of a',
     'subject that has ten, one at a time; a sweep of 500 expired ones, per session swept. Redis expires sessions by itself.',
-    'Growth: the last figure divided by the first one.',
+    'Growth: at the last size, to a store beside it in the same server that has 1,000; both take turns. The median and, in',
+    'brackets, the quartiles.',
     '',
     table(['', ...counts, 'growth'], rows),
   ].join('\n')

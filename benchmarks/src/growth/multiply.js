@@ -18,7 +18,6 @@ export const multiply = {
       const { rowCount } = await pool.query(copy, [` ${size} ${step}`, target - size])
       size += rowCount
     }
-    await pool.query('VACUUM ANALYZE bench_sessions')
     await pool.end()
   },
 
@@ -41,7 +40,6 @@ export const multiply = {
       )
       size += affectedRows
     }
-    await connection.query('ANALYZE TABLE bench_sessions')
     await connection.end()
   },
 }
