@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
 import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import type { Block } from './blocks.js'
 import { root } from './documents.js'
 
@@ -60,17 +60,27 @@ export class Workplace {
     return join(this.folder, 'out', file.replace(/\.ts$/, '.js'))
   }
 
-  /** Compiles the blocks. Resolves to the complaints of the compiler; empty when it has none. */
-  compile(): Promise<string> {
-    const tsc = join(root, 'node_modules/typescript/bin/tsc')
-    return new Promise(done => {
-      execFile(process.execPath, [tsc, '-p', this.folder], (error, stdout, stderr) => {
-        done(error ? stdout + stderr || String(error) : '')
-      })
-    })
-  }
-
   async remove(): Promise<void> {
     await rm(this.folder, { recursive: true, force: true })
   }
+}
+
+/**
+ * Compiles the blocks of all `workplaces` by one start of the compiler, each on its own, because documents give the same types
+ * different members. Resolves to the complaints about each workplace; empty if there are none.
+ */
+export async function compile(...workplaces: readonly Workplace[]): Promise<string[]> {
+  const tsc = join(root, 'node_modules/typescript/bin/tsc')
+  const output = await new Promise<string>(done => {
+    const args = [tsc, '-b', '--pretty', 'false', ...workplaces.map(({ folder }) => folder)]
+    execFile(process.execPath, args, { cwd: tmpdir() }, (error, stdout, stderr) => {
+      done(error ? stdout + stderr || String(error) : '')
+    })
+  })
+  const complaints = workplaces.map(({ folder }) =>
+    // A complaint begins with its file, and goes on in lines that are indented.
+    (output.match(/^\S.*(\n\s+.*)*/gm) ?? []).filter(text => text.includes(basename(folder))).join('\n'),
+  )
+  if (output !== '' && complaints.every(text => text === '')) throw new Error(output)
+  return complaints
 }

@@ -14,11 +14,11 @@ import { blocksOf } from '../dist/blocks.js'
 import { documents } from '../dist/documents.js'
 import { type Before, before, keys, koaSessionCookies } from '../dist/old-apps.js'
 import { Visitor } from '../dist/visitor.js'
-import { Workplace } from '../dist/workplace.js'
+import { compile, Workplace } from '../dist/workplace.js'
 
 const text = (await documents()).find(({ name }) => name === 'docs/migrating.md')?.text ?? ''
 const workplace = await Workplace.of(blocksOf(text))
-const complaints = await workplace.compile()
+const [complaints] = await compile(workplace)
 const signOut = new Router()
 Object.assign(globalThis, { router: signOut })
 /** What the blocks of the document export. */

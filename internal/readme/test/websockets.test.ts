@@ -5,12 +5,12 @@ import WebSocket from 'ws'
 import { blocksOf } from '../dist/blocks.js'
 import { documents } from '../dist/documents.js'
 import { run, type Visited } from '../dist/run.js'
-import { Workplace } from '../dist/workplace.js'
+import { compile, Workplace } from '../dist/workplace.js'
 
 const text = (await documents()).find(({ name }) => name === 'docs/websockets.md')?.text ?? ''
 const blocks = blocksOf(text)
 const workplace = await Workplace.of(blocks)
-await workplace.compile()
+(await compile(workplace))[0]
 test.after.always(() => workplace.remove())
 
 /** Runs the block that imports `library`, and hands its app over. */
