@@ -10,7 +10,7 @@ import { compile, Workplace } from '../dist/workplace.js'
 const text = (await documents()).find(({ name }) => name === 'docs/websockets.md')?.text ?? ''
 const blocks = blocksOf(text)
 const workplace = await Workplace.of(blocks)
-(await compile(workplace))[0]
+await compile(workplace)
 test.after.always(() => workplace.remove())
 
 /** Runs the block that imports `library`, and hands its app over. */
