@@ -1,7 +1,7 @@
 // The steps of `npm test`. Each runs even if an earlier one failed, and the last line is a count.
 import { spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
-import { constants, tmpdir } from 'node:os'
+import { constants, getPriority, setPriority, tmpdir } from 'node:os'
 import { delimiter, join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { stripVTControlCharacters } from 'node:util'
@@ -17,22 +17,24 @@ const env = {
 }
 const total = { passed: 0, failed: 0, skipped: 0 }
 
-let running
+const running = new Set()
 let interrupted
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
   process.on(signal, () => {
     interrupted = signal
-    running?.kill(signal)
+    for (const child of running) child.kill(signal)
   })
 }
 
 try {
-  await step('Lint', ['biome', 'ci', '--error-on-warnings', '.'])
-  await step('Lockfile', ['node', 'scripts/check-lockfile.js'])
-  await step('Build and check types', ['tsc', '-b'])
+  await steps(
+    ['Lint', ['biome', 'ci', '--error-on-warnings', '.']],
+    ['Lockfile', ['node', 'scripts/check-lockfile.js']],
+    ['Build and check types', ['tsc', '-b']],
+  )
+  const packages = packagesAside()
   await tests('Tests', withServers(['ava']))
-  await step('Packages as they would be published', ['node', 'scripts/check-packages.js'])
-  await step('Packages in an empty project', ['node', 'scripts/check-install.js'])
+  for (const report of await packages) report()
 } finally {
   rmSync(packed, { recursive: true })
 }
@@ -42,17 +44,35 @@ if (total.skipped > 0) console.log(`\n${total.skipped} skipped`)
 console.log(`\n${total.passed} passed, ${total.failed} failed`)
 process.exitCode = total.failed > 0 || total.passed === 0 ? 1 : 0
 
-/** One command that counts as one test. */
-async function step(title, command) {
-  const code = await run(title, command)
+/** Commands side by side, each of which counts as one test. */
+async function steps(...commands) {
+  for (const result of commands.map(command => step(...command))) (await result)()
+}
+
+/** While the tests run, which leave the processors idle now and then, and which must not wait for these. */
+async function packagesAside() {
+  const reports = []
+  for (const [title, script] of [
+    ['Packages as they would be published', 'scripts/check-packages.js'],
+    ['Packages in an empty project', 'scripts/check-install.js'],
+  ])
+    reports.push(await step(title, ['node', script], 10))
+  return reports
+}
+
+/** Resolves to a function that prints what the command said. */
+async function step(title, command, priority) {
+  const said = []
+  const code = await run(title, command, { say: text => said.push(text), priority })
   if (code === 0) total.passed++
   else total.failed++
+  return () => process.stdout.write(said.join(''))
 }
 
 /** Runs AVA and counts its lines, because its TAP reporter fails when a test file times out. */
 async function tests(title, command) {
   const counts = { passed: 0, failed: 0, skipped: 0 }
-  const code = await run(title, command, line => {
+  const onLine = line => {
     const text = stripVTControlCharacters(line)
     if (/^ +[✔√] /.test(text)) counts.passed++
     const [, count, what] =
@@ -60,7 +80,8 @@ async function tests(title, command) {
         text,
       ) ?? []
     if (count) counts[/skipped|todo/.test(what) ? 'skipped' : 'failed'] += Number(count)
-  })
+  }
+  const code = await run(title, command, { say: text => process.stdout.write(text), onLine })
   // A run that ended without a line of its own is a failure, and so is a run without tests.
   if (counts.failed === 0 && (code !== 0 || counts.passed === 0)) counts.failed++
   for (const name of Object.keys(counts)) total[name] += counts[name]
@@ -72,26 +93,25 @@ function withServers(command) {
   return existsSync(join(root, main)) ? ['node', main, '--', ...command] : command
 }
 
-/** Resolves to the exit code. `onLine` receives each line that the command prints to stdout. */
-async function run(title, [command, ...args], onLine) {
+/** Resolves to the exit code. `say` receives all that is to be shown, `onLine` each line that the command prints to stdout. */
+async function run(title, [command, ...args], { say, onLine, priority = getPriority() }) {
   if (interrupted) return 1
-  console.log(`\n== ${title}: ${[command, ...args].join(' ')}\n`)
+  say(`\n== ${title}: ${[command, ...args].join(' ')}\n\n`)
   const started = performance.now()
-  running = spawn(command, args, { cwd: root, env, stdio: ['ignore', onLine ? 'pipe' : 'inherit', 'inherit'] })
-  if (onLine) {
-    createInterface({ input: running.stdout }).on('line', line => {
-      console.log(line)
-      onLine(line)
-    })
-  }
+  const child = spawn(command, args, { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] })
+  running.add(child)
   const code = await new Promise(done => {
-    running.on('error', error => {
-      console.error(error.message)
+    child.on('spawn', () => setPriority(child.pid, Math.max(priority, getPriority())))
+    child.on('error', error => {
+      say(`${error.message}\n`)
       done(1)
     })
-    running.on('close', status => done(status ?? 1))
+    child.on('close', status => done(status ?? 1))
+    for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', say)
+    if (onLine) createInterface({ input: child.stdout }).on('line', onLine)
   })
+  running.delete(child)
   const seconds = ((performance.now() - started) / 1000).toFixed(1)
-  console.log(`\n== ${title}: ${code === 0 ? 'passed' : `failed with code ${code}`} in ${seconds} s`)
+  say(`\n== ${title}: ${code === 0 ? 'passed' : `failed with code ${code}`} in ${seconds} s\n`)
   return code
 }
