@@ -289,6 +289,7 @@ class World {
         return this.#touch(seen)
       case 'save':
       case 'update':
+      case 'remove':
       case 'rotate': {
         this.#leave(request)
         const saved = this.#commit(request, step)
@@ -458,7 +459,7 @@ class World {
 
   #commit(request: Request, step: Step): boolean {
     const { seen } = request
-    const isUpdate = step.do === 'update'
+    const isUpdate = step.do === 'update' || step.do === 'remove'
     const isRotation = step.do === 'rotate'
     if (!isUpdate && !isRotation && !this.#isChanged(seen)) return true
 
@@ -468,7 +469,9 @@ class World {
       seen.lost ??= { at: seen.id, stone: found?.kind === 'tombstone' ? found : undefined }
       // The session has ended, so the changes are dropped unless the request signed somebody in.
       const before = seen.known?.data ?? {}
-      if (seen.data.user === undefined || seen.data.user === before.user || had(seen, seen.data.user)) return false
+      const tried = copy(seen.data)
+      if (isUpdate) edit(tried, step)
+      if (tried.user === undefined || tried.user === before.user || had(seen, tried.user)) return false
       const mine = differing(before, seen.data).filter(key => key in seen.data)
       const { id, createdAt } = this.#new()
       const data = Object.fromEntries(mine.map(key => [key, seen.data[key]]))
@@ -494,7 +497,11 @@ class World {
     const moved = seen.data.user !== data.user
     const rotates = isRotation || (moved && !seen.fresh)
     // Another request may have made the same change, which leaves nothing to write.
-    if (!rotates && !this.#isChanged(seen)) return true
+    if (!rotates && !this.#isChanged(seen)) {
+      // It has seen the present times as well.
+      if (isUpdate) seen.known = now ?? seen.known
+      return true
+    }
     const { id } = seen
     this.#store(seen, rotates ? this.#new().id : id, flash, moved ? this.#now : seen.createdAt)
     if (!rotates) return true

@@ -8,6 +8,8 @@ export type Step =
   | { readonly do: 'look' | 'clear' | 'null' | 'take' | 'save' | 'rotate' | 'regenerate' | 'destroy' | 'touch' }
   | { readonly do: 'set' | 'nest'; readonly key: string; readonly value: string | number }
   | { readonly do: 'delete'; readonly key: string }
+  /** By `update`: often nothing is there to remove, or only what the request has not stored. */
+  | { readonly do: 'remove'; readonly key: string }
   | { readonly do: 'replace'; readonly data: Data }
   | { readonly do: 'maxAge'; readonly maxAge: 'session' | number }
   | { readonly do: 'queue'; readonly message: string }
@@ -49,7 +51,7 @@ const longestRequest = times.absolute - 600
 /** Change data as an app does, in place. */
 export function edit(data: Data, step: Step): void {
   if (step.do === 'set') data[step.key] = step.value
-  else if (step.do === 'delete') delete data[step.key]
+  else if (step.do === 'delete' || step.do === 'remove') delete data[step.key]
   else if (step.do === 'update') {
     data.n = typeof data.n === 'number' ? data.n + 1 : 1
     // No two updates leave the same data, so that each is a change.
@@ -87,6 +89,7 @@ const storingSteps: fc.Arbitrary<Step> = fc.oneof(
   { weight: 3, arbitrary: fc.constant({ do: 'take' }) },
   { weight: 2, arbitrary: fc.constant({ do: 'save' }) },
   { weight: 3, arbitrary: fc.constant({ do: 'update', by: '' }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('remove'), key: fc.oneof(keys, fc.constant('user')) }) },
   { weight: 2, arbitrary: fc.constant({ do: 'rotate' }) },
   { weight: 2, arbitrary: fc.constant({ do: 'regenerate' }) },
   { weight: 2, arbitrary: fc.constant({ do: 'destroy' }) },

@@ -130,6 +130,8 @@ class Client {
     const held = action.hold ? this.#hold('write') : undefined
     // An answer is decided by the last call of the request, whichever it is.
     if (action.kind === 'end') this.#held.read = this.#held.touch = held
+    // An update that finds nothing to write looks once more.
+    else if (action.step.do === 'remove') this.#held.read = held
     const doing = action.kind === 'step' ? this.#step(action, notes) : this.#end(action, notes)
     if (!held) return (await doing)()
     this.#waiting = { held, doing }
@@ -272,6 +274,7 @@ class Client {
       case 'save':
         return session.save()
       case 'update':
+      case 'remove':
         return session.update(data => edit(data, step))
       case 'rotate':
         return session.rotateId()

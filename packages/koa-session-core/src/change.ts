@@ -96,6 +96,11 @@ export function changeOf(
     const view = given ?? draft.view(newest, isShown)
     const rotates = newest !== null && (how.rotate === true || mustRotate(draft, view, client))
     const isRevoked = confirms && now?.kind === 'tombstone' && now.reason === 'revoked' && draft.had(view.subject)
+    if (!isRevoked && change && !rotates && !view.dirty && !confirms) {
+      // What the change left is what is stored, or nothing yet: there is nothing to write, and nothing to revert.
+      if (newest === null) return undefined
+      return { record: newest, session: newest, queued: [], isShown: true, isOneMore: false, undo }
+    }
     if (isRevoked || (!rotates && !view.dirty)) {
       undo()
       return undefined

@@ -96,7 +96,7 @@ async function create(engine: Engine, draft: Draft, how: How): Promise<boolean> 
   const view = viewed(draft, how)
   // Without the option `subject` every regenerated session counts as a login.
   const isLogin = !engine.options.subjectOf || view.authenticates
-  if (!view.dirty) return true
+  if (!view.dirty) return replace(engine, draft, how)
   const { ended, regenerated, tombstone } = before
   // Under the sign of another login it is unknown whether that signs out, until it is confirmed.
   const isFinal = tombstone
@@ -131,7 +131,12 @@ async function replace(
   const plan = (now: Stored | null) => changeOf(engine, draft, how, key, now, confirms)
   const start = confirms?.tombstone ?? known
   const first = changeOf(engine, draft, how, key, start, confirms, given)
-  const asking = { deadline: how.deadline, known: start, first, owner: draft }
+  // Nothing to write on top of what this request has read, perhaps something on top of what others stored since.
+  const isIdle = first !== undefined && first.record === start
+  if (isIdle) first.undo?.()
+  const asking = isIdle
+    ? { deadline: how.deadline, owner: draft }
+    : { deadline: how.deadline, known: start, first, owner: draft }
   const { attempt, seen, state, refusal } = first
     ? await sessions.replace(start?.key ?? key, plan, asking)
     : { seen: start }

@@ -33,7 +33,8 @@ export class Job {
 
   /** Whether it has something to write. */
   get isNew(): boolean {
-    return this.attempt !== undefined && !this.doubtful.includes(this.attempt)
+    const { attempt } = this
+    return attempt !== undefined && attempt.record !== this.seen && !this.doubtful.includes(attempt)
   }
 
   #leave(queue: Job[]): boolean {

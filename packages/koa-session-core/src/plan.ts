@@ -1,7 +1,7 @@
 import type { Deadline } from './deadlines.js'
 import type { State, Stored } from './record.js'
 
-/** A record to put in place of the present one. */
+/** A record to put in place of the present one, which may be the present one itself: then there is nothing to write. */
 export interface Attempt {
   readonly record: Stored
   /** Runs before the write. A reason: do not write, stop. */

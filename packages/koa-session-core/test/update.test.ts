@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import test from 'ava'
-import { type Bag, site } from './support/app.js'
+import { type Bag, type Handler, site } from './support/app.js'
 import { get, overtaken, signedIn } from './support/signed-in.js'
 
 async function failure(run: () => Promise<unknown>): Promise<unknown> {
@@ -151,17 +151,71 @@ test('When the function of update throws, update rejects with its error and noth
   t.deepEqual(errors, [])
 })
 
-test('An update that changes nothing resolves to true with no store call', async t => {
+test('An update that changes nothing resolves to true with no write, and a new session makes no store call', async t => {
   const { browser, store, client } = await signedIn(t, {
     '/update': ctx => ctx.session.update(bag => void Object.assign(bag, { a: (bag as Bag).a })),
     '/nothing': ctx => ctx.session.update(() => {}),
   })
   t.is((await browser.get('/update')).json, true)
-  t.deepEqual(store.calls, ['read'])
+  t.deepEqual(store.calls, ['read', 'read'])
   store.calls.length = 0
   t.like(await client().get('/nothing'), { text: 'true', cookies: [] })
   t.deepEqual(store.calls, [])
 })
+
+test('An update that finds nothing to change in what the request has read runs on the newest data', async t => {
+  const { browser, elsewhere } = await signedIn(t, {
+    '/fill': ctx => void Object.assign(ctx.session, { list: ['kept'] }),
+    '/add': ctx => ctx.session.list.push('added'),
+    '/remove': async ctx => {
+      await browser.fork(elsewhere.url).get('/add')
+      const removed = await ctx.session.update(bag => {
+        ;(bag as Bag).list = (bag as Bag).list.filter((item: string) => item !== 'added')
+      })
+      return [removed, { ...ctx.session }]
+    },
+    '/look': async ctx => {
+      await browser.fork(elsewhere.url).get('/add')
+      return [await ctx.session.update(() => {}), { ...ctx.session }]
+    },
+    '/late': async ctx => {
+      await browser.fork(elsewhere.url).get('/end')
+      return [await ctx.session.update(() => {}), { ...ctx.session }]
+    },
+  })
+  await browser.get('/fill')
+  t.deepEqual((await browser.get('/remove')).json, [true, { a: 1, list: ['kept'] }])
+  t.deepEqual((await browser.get('/get')).json, { a: 1, list: ['kept'] })
+  t.deepEqual((await browser.get('/look')).json, [true, { a: 1, list: ['kept', 'added'] }])
+  t.deepEqual((await browser.get('/late')).json, [false, { a: 1, list: ['kept', 'added'] }])
+})
+
+for (const [what, prepare] of Object.entries({
+  'a stored session': () => {},
+  'a regenerated session': ({ session }) => session.regenerate(),
+  'a session after a logout': ({ session }) => session.destroy(),
+} satisfies Record<string, Handler>)) {
+  test(`an update that takes back the only unsaved change of ${what}, or of a new one, takes it back for good`, async t => {
+    const { browser, client } = await signedIn(t, {
+      '/update': async ctx => {
+        await prepare(ctx)
+        const before = { ...ctx.session }
+        Object.assign(ctx.session, { a: 2, b: [1] })
+        const updated = await ctx.session.update(bag => {
+          Object.assign(bag, before)
+          for (const name of Object.keys(bag)) if (!(name in before)) delete (bag as Bag)[name]
+        })
+        t.deepEqual({ ...ctx.session }, before)
+        return [updated, before]
+      },
+    })
+    for (const one of [browser, client()]) {
+      const [updated, before] = (await one.get('/update')).json
+      t.true(updated)
+      t.deepEqual((await one.get('/get')).json, before)
+    }
+  })
+}
 
 test('Whatever requests do side by side, in one of them and in many, nothing is lost and nothing comes twice', async t => {
   const count = (session: Bag) => session.update(bag => void Object.assign(bag, { n: ((bag as Bag).n ?? 0) + 1 }))
