@@ -1,21 +1,16 @@
 import { deepEqual, equal, match, notEqual, ok } from 'node:assert/strict'
 import { setTimeout } from 'node:timers/promises'
 import { Browser } from './browser.js'
-import { patient } from './patience.js'
 import type { Stage, StageCase } from './stage.js'
 
 /** The instant at which the session of `browser` ends, by its record. */
 const endOf = async (browser: Browser): Promise<number> =>
   (await browser.visit(({ session }) => session.expiresAt)).value
 
-/** Waits until everything stored has expired. */
+/** Puts the clock to the instant at which everything stored has expired. */
 async function allExpired(stage: Stage): Promise<void> {
   const ends = (await stage.records()).map(({ record }) => record.expiresAt)
-  await until(Math.max(...ends))
-}
-
-async function until(moment: number): Promise<void> {
-  while (Date.now() < moment) await setTimeout(Math.max(1, moment - Date.now()))
+  stage.forward(Math.max(...ends) - Date.now())
 }
 
 /** When a session ends by itself. */
@@ -23,13 +18,12 @@ export const expiryCases: StageCase[] = [
   {
     title: 'a session without a request ends after idleTimeout, under a new id, and its cookie is left alone',
     run: async stage => {
-      const browser = await stage.signedIn(await stage.site({ idleTimeout: patient(400) }))
+      const browser = await stage.signedIn(await stage.site({ idleTimeout: 600_000 }))
       const old = browser.copy()
       await allExpired(stage)
       const read = await browser.visit(({ session }) => [session.isNew, { ...session }])
       deepEqual([read.value, read.cookies], [[true, {}], []])
-      // On another app, so that the new session does not expire too.
-      const later = browser.copy(await stage.site())
+      const later = browser.copy()
       await later.visit(({ session }) => {
         session.n = 1
       })
@@ -40,7 +34,7 @@ export const expiryCases: StageCase[] = [
   {
     title: 'an expired session is not brought back by a write, an update, a touch or a rotation that began before',
     run: async stage => {
-      const site = await stage.site({ idleTimeout: patient(1_500), touchInterval: 0 })
+      const site = await stage.site({ idleTimeout: 600_000, touchInterval: 0 })
       const browser = await stage.signedIn(site)
       const finishes = [
         await browser.begin(async ({ session }, pause) => {
@@ -72,16 +66,17 @@ export const expiryCases: StageCase[] = [
   {
     title: 'requests keep a session alive up to absoluteTimeout since it was created',
     run: async stage => {
-      const absoluteTimeout = patient(1_500)
-      const site = await stage.site({ idleTimeout: 100_000, absoluteTimeout, touchInterval: 0 })
+      const absoluteTimeout = 3_600_000
+      const site = await stage.site({ idleTimeout: 900_000, absoluteTimeout, touchInterval: 0 })
       const browser = await stage.signedIn(site)
       const { value: createdAt } = await browser.visit(({ session }) => session.createdAt)
-      while (Date.now() < createdAt + absoluteTimeout - 100) {
-        const { value } = await browser.visit(({ session }) => [session.user, session.createdAt, session.expiresAt])
-        if (Date.now() < createdAt + absoluteTimeout) deepEqual(value, ['ann', createdAt, createdAt + absoluteTimeout])
-        await setTimeout(absoluteTimeout / 15)
+      for (let visits = 1; visits < 6; visits++) {
+        stage.forward(600_000)
+        const { value } = await browser.visit(({ session }) => [session.user, session.createdAt])
+        deepEqual(value, ['ann', createdAt])
       }
-      await until(createdAt + absoluteTimeout)
+      equal(await endOf(browser), createdAt + absoluteTimeout)
+      stage.forward(createdAt + absoluteTimeout - Date.now())
       deepEqual(await browser.data(), {})
     },
   },
@@ -109,13 +104,13 @@ export const expiryCases: StageCase[] = [
   {
     title: 'a numeric maxAge keeps a session beyond idleTimeout and absoluteTimeout, with a persistent cookie',
     run: async stage => {
-      const browser = new Browser(await stage.site({ idleTimeout: 100, absoluteTimeout: 200 }))
+      const browser = new Browser(await stage.site({ idleTimeout: 1_000, absoluteTimeout: 2_000 }))
       const { cookies } = await browser.visit(({ session }) => {
         session.user = 'ann'
         session.maxAge = 60_000
       })
       match(`${cookies}`, /; Max-Age=(5\d|60); Expires=/)
-      await setTimeout(400)
+      stage.forward(40_000)
       equal((await browser.data()).user, 'ann')
     },
   },

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { within } from '@koa-session/behaviour/patience'
 import { faultProxy, type TestServer } from '@koa-session/test-servers'
 import { calls } from './calls.js'
-import { soon } from './patience.js'
+import { soon, until } from './patience.js'
 import { newKey, newRecord, newWorld, type OpenStore, type StoreCase } from './tested-store.js'
 
 export interface CloseOptions {
@@ -38,7 +38,7 @@ export function closeCases({ open, server }: CloseOptions): StoreCase[] {
           assert.notEqual(await answer, false, method)
         }
         await within(5 * soon, Promise.all([closing, store.close()]), 'close does not end')
-        for (let waits = 0; proxy.open > 0 && waits < 100; waits++) await sleep(20)
+        await until(() => proxy.open === 0)
         assert.equal(proxy.open, 0, 'connections are left')
         await assert.rejects(store.read(newKey()), /store is closed/)
         await proxy.close()
@@ -77,7 +77,7 @@ export function closeCases({ open, server }: CloseOptions): StoreCase[] {
           await store.read(newKey())
           await store.close()
         }
-        for (let waits = 0; proxy.open > 0 && waits < 100; waits++) await sleep(20)
+        await until(() => proxy.open === 0)
         assert.equal(proxy.open, 0)
         await proxy.close()
       },

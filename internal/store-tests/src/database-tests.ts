@@ -33,7 +33,7 @@ export function databaseStoreTests(test: TestFn, options: DatabaseOptions): void
   const processes = processCases({ module: new URL('world.js', options.module).href })
   test.after.always(() => processes.end())
 
-  // One by one, and before all others: plans set the clock, and cases about time count on a process that is not busy.
+  // One by one, and before all others: plans and cases about expiry set the clock.
   const serial = server ? test.serial : test.serial.skip
   for (const { title, run } of [
     ...planCases({ create: onOwnClient }),

@@ -201,7 +201,7 @@ export function faultCases({ open, server, durable = server, endConnections }: F
           for (const each of [store, direct]) {
             assert.deepEqual(
               await within(
-                5 * soon,
+                10 * soon,
                 eventually(() => each.read(key)),
                 'it does not come back',
               ),

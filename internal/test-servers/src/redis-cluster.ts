@@ -27,7 +27,7 @@ const patience = 30_000
 const busDistance = 10_000
 
 /** A failover begins after this many milliseconds of silence. */
-const nodeTimeout = 1_000
+const nodeTimeout = 2_500
 
 async function cluster(node: TestServer, ...words: (string | number)[]): Promise<string> {
   return String(await redisCommand(node.port, 'CLUSTER', ...words))

@@ -30,7 +30,7 @@ const sentinelCount = 3
 const patience = 30_000
 
 /** A failover begins after this many milliseconds of silence. */
-const downAfter = 1_000
+const downAfter = 2_500
 
 /** With a configuration file: sentinels rewrite it, so that a server keeps its role over a restart. */
 function configured(engine: Engine, lines: readonly string[], mode: readonly string[] = []): Engine {

@@ -133,7 +133,7 @@ test('delay delays replies and keeps their order, even if it is switched off mea
   const from = Date.now()
   t.is(await ask(socket, 'a'), 'a')
   t.true(Date.now() - from >= 190)
-  await proxy.delay(1_000)
+  await proxy.delay(3_000)
   let text = ''
   socket.on('data', chunk => {
     text += chunk
@@ -197,8 +197,8 @@ test('forget silently drops the packets of open connections and accepts new ones
 test('forgetIdle forgets only connections that were silent for the given time', async t => {
   const { proxy, received } = await echo(t)
   const [busy, idle] = [await open(t, proxy), await open(t, proxy)]
-  proxy.forgetIdle(1_000)
-  for (let n = 0; n < 15; n++) {
+  proxy.forgetIdle(4_000)
+  for (let n = 0; n < 45; n++) {
     t.is(await ask(busy, String(n)), String(n))
     await sleep(100)
   }

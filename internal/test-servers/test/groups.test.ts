@@ -31,7 +31,7 @@ test('a Redis Cluster has three masters, and keeps the data of a master that end
   for (const master of masters) {
     const direct = new Redis(master.port)
     t.true((await direct.dbsize()) > 0, 'each master has a share')
-    await direct.wait(1, 5_000)
+    await direct.wait(1, 60_000)
     direct.disconnect()
   }
 
@@ -59,7 +59,7 @@ test('sentinels promote the replica, and a driver that asks them follows', async
   client.on('error', () => {})
   t.teardown(() => client.disconnect())
   await client.set('key', 'kept')
-  await client.wait(1, 5_000)
+  await client.wait(1, 60_000)
   await master.kill()
   while ((await group.master()) !== replica) await sleep(50)
   t.is(await client.get('key'), 'kept')

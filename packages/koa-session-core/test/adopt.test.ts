@@ -235,9 +235,9 @@ test('from is not asked after until, nor while our session lives', async t => {
 })
 
 test('a session that expired since it was taken over does not begin again', async t => {
-  const { url } = await switched(t, before(), { idleTimeout: 300, touchInterval: 0 })
+  const { url } = await switched(t, before(), { idleTimeout: 2_000, touchInterval: 0 })
   await returning(url).get('/add?name=x')
-  await setTimeout(400)
+  await setTimeout(2_100)
   t.deepEqual((await returning(url).get('/')).json, {})
 })
 

@@ -12,7 +12,7 @@ function create(world: string): Store {
 }
 
 for (const { title, run } of behaviourCases({ create, shared: true })) {
-  // One by one: cases about expiry count on a process that is not busy with all the others.
+  // One by one: cases about expiry set the clock of the process.
   test.serial(title, async t => {
     await t.notThrowsAsync(run())
   })

@@ -181,7 +181,7 @@ test('a commit that keeps losing is ERR_SESSION_CONFLICT when storeTimeout has p
   }
   const { client, errors } = await site(t, ctx => void (ctx.session.n = Math.random()), {
     store,
-    storeTimeout: patient(150),
+    storeTimeout: patient(1_000),
   })
   const one = client()
   await one.get('/')

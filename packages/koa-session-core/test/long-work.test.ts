@@ -2,19 +2,19 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import test from 'ava'
 import { memoryStore, type StoreCall, session } from 'koa-session-core'
 
-/** A store that needs 20 steps of 50 ms for what is long work. */
+/** A store that needs 40 steps of 75 ms for what is long work. */
 function slowStore(step: (call?: StoreCall) => void) {
   async function work(call?: StoreCall) {
-    for (let n = 0; n < 20; n++) {
+    for (let n = 0; n < 40; n++) {
       step(call)
-      await sleep(50)
+      await sleep(75)
     }
   }
   return {
     ...memoryStore(),
     async sweep(call?: StoreCall) {
       await work(call)
-      return 20
+      return 40
     },
     async *keys(call?: StoreCall) {
       await work(call)
@@ -24,11 +24,11 @@ function slowStore(step: (call?: StoreCall) => void) {
 }
 
 const open = (step: (call?: StoreCall) => void) =>
-  session({ store: slowStore(step), storeTimeout: 500, subject: () => undefined })
+  session({ store: slowStore(step), storeTimeout: 2_000, subject: () => undefined })
 
 test('a sweep and a listing may take longer than storeTimeout while the store goes on step by step', async t => {
   const sessions = open(call => call?.signal?.throwIfAborted())
-  t.is(await sessions.sweep(), 20)
+  t.is(await sessions.sweep(), 40)
   for await (const one of sessions.list('ada')) t.fail(one.key)
 })
 

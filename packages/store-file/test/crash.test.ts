@@ -168,7 +168,7 @@ async function isListed(directory: string, subject: string | undefined): Promise
 /** A killed process delays no other, and its leftovers are gone after the next write and the next sweep. */
 async function leavesNothing(directory: string, version: string | null): Promise<void> {
   const store = fileStore({ directory })
-  const written = await store.write(key, third, version, { signal: AbortSignal.timeout(patient(1_000)) })
+  const written = await store.write(key, third, version, { signal: AbortSignal.timeout(patient(5_000)) })
   if (!written) throw new Error('the next write lost against nobody')
   if ((await store.read(key))?.data !== third.data) throw new Error('the next write is not there')
   await store.sweep()

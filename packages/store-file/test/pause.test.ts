@@ -76,7 +76,7 @@ if (haveStrace()) {
   for (const [title, scenario] of Object.entries(scenarios)) {
     test(`a process stopped anywhere in ${title} holds up nobody, and cannot bring the session back afterwards`, async t => {
       const replace = async (store: ReturnType<typeof fileStore>) => {
-        const signal = AbortSignal.timeout(patient(1_000))
+        const signal = AbortSignal.timeout(patient(5_000))
         await store.destroy(key, { signal })
         return store.write(key, third, null, { signal })
       }

@@ -1,5 +1,5 @@
 import { certificate, hidden, ownServer, reasonOf, silentServer } from '@koa-session/store-tests'
-import { startServer } from '@koa-session/test-servers'
+import { freePort, startServer } from '@koa-session/test-servers'
 import ava from 'ava'
 import { Redis } from 'ioredis'
 import { session } from 'koa-session-core'
@@ -57,8 +57,7 @@ for (const [what, options, reason] of [
 
 declare('the reason of a failure is named: a server that takes nothing but TLS', async t => {
   const { key, cert, remove } = await certificate()
-  const { close, port: secure } = await silentServer()
-  await close()
+  const secure = await freePort()
   const files = ['--tls-cert-file', cert, '--tls-key-file', key, '--tls-ca-cert-file', cert, '--tls-auth-clients', 'no']
   const both = await startServer('redis', { args: ['--tls-port', String(secure), ...files] })
   try {
