@@ -30,37 +30,6 @@ const tasks: Record<string, (store: TestedStore, ...args: never[]) => Promise<un
     for await (const key of store.keys(options)) keys.push(key)
     return keys
   },
-
-  /** Counts up by compare-and-set. Resolves to how many times it lost. */
-  async increment(store, key: string, times: number) {
-    let lost = 0
-    for (let done = 0; done < times; ) {
-      const record = await store.read(key)
-      if (!record) throw new Error('the counter is gone')
-      const next = { ...record, data: String(Number(record.data) + 1), version: `${process.pid}-${done}-${lost}` }
-      if (await store.write(key, next, record.version)) done++
-      else lost++
-    }
-    return lost
-  },
-
-  /** Creates every one of the keys. Resolves to those that were ours. */
-  async create(store, keys: string[]) {
-    const record = { data: String(process.pid), expiresAt: Date.now() + 600_000, seenAt: 1, version: `${process.pid}` }
-    const answers = await Promise.all(keys.map(key => store.write(key, record, null)))
-    return keys.filter((_, n) => answers[n])
-  },
-
-  /** Writes and touches until the session is gone. Resolves to how often either worked. */
-  async outlive(store, key: string) {
-    for (let worked = 0; ; ) {
-      const record = await store.read(key)
-      if (!record) return worked
-      const version = `${process.pid}-${worked}`
-      if (await store.write(key, { ...record, version }, record.version)) worked++
-      else if (await store.touch(key, { seenAt: worked, expiresAt: record.expiresAt }, record.version)) worked++
-    }
-  },
 }
 
 function callMethod(store: TestedStore, method: string, args: unknown[]): Promise<unknown> {

@@ -48,27 +48,6 @@ const tasks: Record<string, (store: FileStore, ...args: never[]) => Promise<unkn
     }
   },
 
-  /** Count up by compare-and-set. Resolves to how many times it lost. */
-  async increment(store, key: string, times: number) {
-    let lost = 0
-    for (let done = 0; done < times; ) {
-      const record = await store.read(key)
-      if (!record) throw new Error('the counter is gone')
-      const next = { ...record, data: String(Number(record.data) + 1), version: `${process.pid}-${done}-${lost}` }
-      if (await store.write(key, next, record.version)) done++
-      else lost++
-    }
-    return lost
-  },
-
-  /** Create every one of the keys, as fast as it goes. Resolves to those that were ours. */
-  async create(store, keys: string[]) {
-    const record = { data: String(process.pid), expiresAt: Date.now() + 600_000, seenAt: 1, version: `${process.pid}` }
-    const won: string[] = []
-    for (const key of keys) if (await store.write(key, record, null)) won.push(key)
-    return won
-  },
-
   /** Write and touch until the session is gone. Resolves to how often either worked. */
   async outlive(store, key: string) {
     for (let worked = 0; ; ) {

@@ -1,4 +1,4 @@
-import { processCases, startProcesses } from '@koa-session/store-tests'
+import { processCases, raceSettings, startProcesses } from '@koa-session/store-tests'
 import { sharedServer } from '@koa-session/test-servers'
 import test from 'ava'
 import { raceOfProcesses } from 'koa-session-core/testkit'
@@ -18,7 +18,7 @@ const race = server ? test.serial : test.skip
 race('the race of processes that the testkit offers to authors of stores', async t => {
   process.env.MONGODB_URL = server?.url
   const module = new URL('world.js', import.meta.url)
-  await t.notThrowsAsync(raceOfProcesses({ module, increments: 25, timeout: 120_000 }))
+  await t.notThrowsAsync(raceOfProcesses({ module, ...raceSettings }))
 })
 
 test.after.always('processes end by themselves once their stores are closed', async t => {

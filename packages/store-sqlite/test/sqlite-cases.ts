@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { newKey, newRecord, newWorld, repeatedCases, type StoreCase } from '@koa-session/store-tests'
+import { newKey, newRecord, newWorld, raceSettings, repeatedCases, type StoreCase } from '@koa-session/store-tests'
 import type { Store } from 'koa-session-core'
 import { isSessionError, session } from 'koa-session-core'
 import { conformanceCases, raceOfProcesses } from 'koa-session-core/testkit'
@@ -57,7 +57,7 @@ export function sqliteCases(root: string): (StoreCase & { readonly isAlone?: tru
       async run() {
         process.env.SQLITE_WORLDS = root
         const module = new URL('open.js', import.meta.url)
-        await raceOfProcesses({ module, increments: 25, timeout: 120_000 })
+        await raceOfProcesses({ module, ...raceSettings })
       },
     },
     {
