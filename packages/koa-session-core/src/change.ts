@@ -37,8 +37,8 @@ export interface Change extends Attempt {
   readonly id?: string | undefined
   /** The flash messages that go along. */
   readonly queued: readonly Queued[]
-  /** Whether the user's object already has what others changed. */
-  readonly isShown: boolean
+  /** The keys that the request changed, if the user's object does not show yet what others did. */
+  readonly mine: readonly string[] | undefined
   /** Whether this makes one session more of its subject, where their number is limited. */
   readonly isOneMore: boolean
 }
@@ -99,7 +99,7 @@ export function changeOf(
     if (!isRevoked && change && !rotates && !view.dirty && !confirms) {
       // What the change left is what is stored, or nothing yet: there is nothing to write, and nothing to revert.
       if (newest === null) return undefined
-      return { record: newest, session: newest, queued: [], isShown: true, isOneMore: false, undo }
+      return { record: newest, session: newest, queued: [], mine: undefined, isOneMore: false, undo }
     }
     if (isRevoked || (!rotates && !view.dirty)) {
       undo()
@@ -110,7 +110,7 @@ export function changeOf(
     const isOneMore = maxSessionsPerSubject !== Number.POSITIVE_INFINITY && draft.authenticates(view)
     const id = rotates ? newId() : undefined
     const session = draft.compose(id === undefined ? key : engine.options.keyOf(id), view, newest)
-    const parts = { session, queued: [...draft.queued], isShown, isOneMore }
+    const parts = { session, queued: [...draft.queued], mine: view.mine, isOneMore }
     if (!rotates && !confirms) return { record: session, ...parts, undo: change && undo }
     return {
       record: confirms

@@ -35,6 +35,8 @@ export interface View {
   readonly subject: string | undefined
   /** Whether the request made it somebody else's session. */
   readonly moved: boolean
+  /** The keys that this request changed, on top of a state that the user's object does not show yet. */
+  readonly mine: readonly string[] | undefined
 }
 
 /** The fate of the session whose place this one took. */
@@ -199,20 +201,21 @@ export class Draft {
   view(now = this.known, isShown = now === this.known): View {
     const { subjectOf } = this.#settings
     const theirs = this.#textOf(now)
-    const data = this.bag ? this.#merged(this.bag, theirs, isShown) : theirs
+    const mine = this.bag && !isShown ? this.#base.changes(this.bag) : undefined
+    const data = this.bag ? this.#merged(this.bag, theirs, mine) : theirs
     const changed = data !== theirs
     const dirty =
       this.queued.length > 0 ||
       this.isMisdated ||
       (now ? changed || this.#maxAgeOn(now) !== now.maxAge : !isEmpty(this.bag))
     const isRead = now ? changed : this.bag !== undefined
-    if (!subjectOf || !isRead) return { data, dirty, subject: now?.record.subject, moved: false }
+    if (!subjectOf || !isRead) return { data, dirty, subject: now?.record.subject, moved: false, mine }
     const subject = subjectOf(isShown ? (this.bag as SessionData) : (data.copy() as SessionData))
-    return { data, dirty, subject, moved: subject !== subjectOf(theirs.copy() as SessionData) }
+    return { data, dirty, subject, moved: subject !== subjectOf(theirs.copy() as SessionData), mine }
   }
 
-  #merged(bag: object, theirs: DataText, isShown: boolean): DataText {
-    return isShown ? theirs.next(bag) : this.#base.merge(this.#base.changes(bag), bag, theirs)
+  #merged(bag: object, theirs: DataText, mine: readonly string[] | undefined): DataText {
+    return mine ? this.#base.merge(mine, bag, theirs) : theirs.next(bag)
   }
 
   #maxAgeOn(now: Live | null): MaxAge {
@@ -275,10 +278,14 @@ export class Draft {
     })
   }
 
-  /** `next` has been stored, together with `queued`. The newest state may be one that others wrote since. */
-  settle(next: Live, queued: readonly Queued[], isShown: boolean, newest: Stored | null): void {
-    if (isShown) this.#know(next)
-    else this.adopt(next)
+  /**
+   * `next` has been stored, together with `queued`. `mine`: the keys that this request changed, if the user's object does not show
+   * the changes of others yet. The newest state may be one that others wrote since.
+   */
+  settle(next: Live, queued: readonly Queued[], mine: readonly string[] | undefined, newest: Stored | null): void {
+    // The app may have changed its own keys back since.
+    if (mine) this.show(next, mine)
+    this.#know(next)
     this.createdAt = next.createdAt
     if (this.newMaxAge === next.maxAge) this.newMaxAge = undefined
     this.queued = this.queued.filter(one => !queued.includes(one))
@@ -302,12 +309,13 @@ export class Draft {
   }
 
   /** Give the user's object the changes of others. Other values keep their identity. Returns a function that reverts it. */
-  show(next: Live | null): () => void {
+  show(next: Live | null, mine: readonly string[] = []): () => void {
     if (!this.bag || next?.texts().data === this.known?.texts().data) return () => {}
     const base = this.#base
     const theirs = this.#textOf(next)
-    this.#transplant(base, theirs)
-    return () => this.#transplant(theirs, base)
+    const shown = this.#transplant(base, theirs, undefined, mine)
+    // Another request may have made the same change as this one, which is not to be reverted.
+    return () => void this.#transplant(theirs, base, shown)
   }
 
   /** Run `change` on the user's object. Returns a function that reverts it, skipping keys the app has changed again. */
@@ -321,25 +329,39 @@ export class Draft {
         throw new TypeError('update(fn): fn must be synchronous, but it returned a promise')
       }
       const after = this.#base.next(bag)
-      return () => this.#transplant(after, before)
+      return () => void this.#transplant(after, before)
     } catch (error) {
-      const was = before.copy()
-      for (const name of new Set([...Object.keys(bag), ...Object.keys(was)])) put(bag, name, was)
+      this.#restore(before.copy())
       throw error
     }
   }
 
+  /** Set what differs from `was`, which the app may have made impossible to encode. The app keeps the other objects. */
+  #restore(was: Data): void {
+    const { codec } = this.#settings
+    const bag = this.bag as object
+    const isSame = (name: string) => {
+      try {
+        return codec.part(bag, name) === codec.part(was, name)
+      } catch {
+        return false
+      }
+    }
+    for (const name of new Set([...Object.keys(bag), ...Object.keys(was)])) if (!isSame(name)) put(bag, name, was)
+  }
+
   /**
-   * Set the keys that differ between `from` and `to` as in `to`, skipping those that are no longer as in `from`. Both are copied:
-   * what the user's object holds may be changed inside at any time.
+   * Set the keys that differ between `from` and `to`, or those in `among`, as in `to`, skipping those that are no longer as in
+   * `from`. Returns the keys it set. Both are copied: what the user's object holds may be changed inside at any time.
    */
-  #transplant(from: DataText, to: DataText): void {
+  #transplant(from: DataText, to: DataText, among?: readonly string[], except: readonly string[] = []): string[] {
     const { codec } = this.#settings
     const bag = this.bag as object
     const [before, after] = [from.copy(), to.copy()]
-    for (const name of codec.differences(before, after)) {
-      if (codec.part(bag, name) === codec.part(before, name)) put(bag, name, after)
-    }
+    const names = codec.differences(before, after, among)
+    const set = names.filter(name => !except.includes(name) && codec.part(bag, name) === codec.part(before, name))
+    for (const name of set) put(bag, name, after)
+    return set
   }
 
   /** Become a new session with only the values that this request set: the old session is gone, and somebody signed in. */

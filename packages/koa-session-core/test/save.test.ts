@@ -129,3 +129,23 @@ test('Changes after the response are kept by save() only', async t => {
     t.deepEqual((await browser.get('/get')).json, act === 'save' ? { a: 1, late: true } : { a: 1 })
   }
 })
+
+test('A key that the app changes back while its save is under way is stored as it is then, also after a lost race', async t => {
+  const { browser, store, elsewhere } = await signedIn(t, {
+    '/work': async ctx => {
+      ctx.session.a = 2
+      overtaken(store, async () => {
+        await browser.fork(elsewhere.url).get('/other')
+        store.before = operation => {
+          if (operation === 'write') ctx.session.a = 1
+        }
+      })
+      const saved = await ctx.session.save()
+      store.before = undefined
+      return [saved, { ...ctx.session }]
+    },
+    '/other': ctx => void Object.assign(ctx.session, { other: true }),
+  })
+  t.deepEqual((await browser.get('/work')).json, [true, { a: 1, other: true }])
+  t.deepEqual((await browser.get('/get')).json, { a: 1, other: true })
+})

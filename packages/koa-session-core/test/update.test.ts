@@ -75,6 +75,24 @@ test('The function of update runs again on fresh data after a lost race', async 
   t.like(seen[1], { a: 5, mine: true })
 })
 
+test('An unsaved change outlives the races that update loses, even if another request makes the same change for a while', async t => {
+  const { browser, store, elsewhere } = await signedIn(t, {
+    '/update': async ctx => {
+      ctx.session.a = 2
+      return [await ctx.session.update(bag => void Object.assign(bag, { n: 1 })), { ...ctx.session }]
+    },
+    '/same': ctx => void Object.assign(ctx.session, { a: 2 }),
+    '/other': ctx => void Object.assign(ctx.session, { a: 3 }),
+  })
+  const races = ['/same', '/other']
+  store.before = async operation => {
+    const path = operation === 'write' && races.shift()
+    if (path) await browser.fork(elsewhere.url).get(path)
+  }
+  t.deepEqual((await browser.get('/update')).json, [true, { a: 2, n: 1 }])
+  t.deepEqual((await browser.get('/get')).json, { a: 2, n: 1 })
+})
+
 for (const [what, change] of Object.entries({
   'a list': bag => bag.list.push(bag.list.length),
   'an object': bag => bag.inner.n++,
@@ -150,6 +168,33 @@ test('When the function of update throws, update rejects with its error and noth
   t.deepEqual((await browser.get('/get')).json, { a: 1, mine: { n: 1 } })
   t.deepEqual(errors, [])
 })
+
+for (const [what, change] of Object.entries({
+  throws: () => {
+    throw new Error('my mistake')
+  },
+  'returns a promise': async () => {},
+  'sets what cannot be stored': bag => {
+    bag.wrong = () => {}
+  },
+} satisfies Record<string, (bag: Bag) => unknown>)) {
+  test(`after an update whose function ${what}, the objects that it left alone are still those of the session`, async t => {
+    const { browser } = await signedIn(t, {
+      '/fill': ctx => void Object.assign(ctx.session, { list: [1], inner: { map: new Map() } }),
+      '/update': async ctx => {
+        const { list, inner } = ctx.session
+        const error = await failure(() => ctx.session.update(change as () => void))
+        list.push(2)
+        inner.map.set('late', true)
+        return error instanceof Error
+      },
+      '/count': ({ session }) => [session.list.length, session.inner.map.size],
+    })
+    await browser.get('/fill')
+    t.true((await browser.get('/update')).json)
+    t.deepEqual((await browser.get('/count')).json, [2, 1])
+  })
+}
 
 test('An update that changes nothing resolves to true with no write, and a new session makes no store call', async t => {
   const { browser, store, client } = await signedIn(t, {
