@@ -1,19 +1,27 @@
+import { isFull } from '@koa-session/behaviour/full'
 import axe from 'axe-core'
 import type { Page } from 'playwright-core'
 
-/** Both themes, on a phone and on a desk. */
-const views = (['light', 'dark'] as const).flatMap(colorScheme =>
-  [360, 900].map(width => ({ colorScheme, width, name: `${colorScheme} at ${width}px` })),
-)
+/** Both themes, on a phone and on a desk. The theme changes no size, so each needs one of them. */
+const views = [
+  { colorScheme: 'light', width: 360 },
+  { colorScheme: 'dark', width: 900 },
+  ...(isFull
+    ? ([
+        { colorScheme: 'light', width: 900 },
+        { colorScheme: 'dark', width: 360 },
+      ] as const)
+    : []),
+] as const
 
 /** The faults of the page, in any view. */
 export async function faults(page: Page): Promise<string[]> {
   await page.evaluate(axe.source)
   const found: string[] = []
-  for (const { colorScheme, width, name } of views) {
+  for (const { colorScheme, width } of views) {
     await page.emulateMedia({ colorScheme })
     await page.setViewportSize({ width, height: 800 })
-    for (const fault of await page.evaluate<string[]>(inView)) found.push(`${name}: ${fault}`)
+    for (const fault of await page.evaluate<string[]>(inView)) found.push(`${colorScheme} at ${width}px: ${fault}`)
   }
   return found
 }
