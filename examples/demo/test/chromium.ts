@@ -28,7 +28,7 @@ export interface World {
  * exception, a request that fails or is refused.
  */
 export function test(title: string, run: (t: ExecutionContext, world: World) => Promise<void>): void {
-  const register = executablePath ? anyTest : anyTest.skip
+  const register = executablePath ? anyTest.serial : anyTest.skip
   register(title, async t => {
     t.timeout(300_000)
     const { app, sessions } = createApp()
