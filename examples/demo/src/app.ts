@@ -3,7 +3,7 @@ import Router from '@koa/router'
 import Koa, { type Context, type Next } from 'koa'
 import { memoryStore, type SessionInfo, type Sessions, type Store, session } from 'koa-session-core'
 import { readForm } from './form.js'
-import { deviceName, homeBody, type Message, page, signInBody } from './pages.js'
+import { deviceName, goods, homeBody, type Message, page, signInBody, unnamed } from './pages.js'
 import { raceRoutes } from './race.js'
 import { type Race, type Report, races, runRace } from './run-race.js'
 import { script } from './script.js'
@@ -16,12 +16,13 @@ declare module 'koa-session-core' {
   }
 }
 
-const goods = ['tea', 'coffee']
+/** Of its own: browsers send cookies to every port of a host, so one named `sid` may be of another app. */
+const cookieName = 'demo'
 const thirtyDays = 30 * 24 * 60 * 60 * 1000
 
 export function createApp(store: Store = memoryStore()): { app: Koa; sessions: Sessions } {
   const app = new Koa()
-  const sessions = session({ store, subject: data => data.user })
+  const sessions = session({ store, subject: data => data.user, cookie: { name: cookieName } })
   const router = new Router()
 
   router.get('/', ctx => show(ctx))
@@ -37,7 +38,7 @@ export function createApp(store: Store = memoryStore()): { app: Koa; sessions: S
   })
 
   // For the page after a race that is loaded by its address.
-  router.get('/race', back)
+  router.get('/race', ctx => seeOther(ctx, '/'))
 
   // The same with JavaScript: each report as a line of JSON, while the race runs.
   router.post('/race/live', async ctx => {
@@ -57,34 +58,32 @@ export function createApp(store: Store = memoryStore()): { app: Koa; sessions: S
     const devices: SessionInfo[] = []
     if (user !== undefined) for await (const device of sessions.list(user)) devices.push(device)
     devices.sort((one, other) => Number(other.key === ctx.session.key) - Number(one.key === ctx.session.key))
-    const hasDeadCookie = ctx.session.isNew && /(^|; )(__Host-)?sid=/.test(ctx.get('Cookie'))
-    const wasSignedOut = user === undefined && (hasDeadCookie || 'signed-out' in ctx.query)
+    const hasDeadCookie = ctx.session.isNew && ctx.cookies.get(cookieName) !== undefined
+    const hasEnded = user === undefined && (hasDeadCookie || 'signed-out' in ctx.query)
+    const isInMemory = store.name === 'memory'
     ctx.body = page(
-      { messages, reports, wasSignedOut },
-      user === undefined ? signInBody : homeBody({ user, cart, devices, session: ctx.session }),
+      { reports, hasEnded },
+      user === undefined
+        ? signInBody({ messages })
+        : homeBody({ user, cart, devices, session: ctx.session, messages, isInMemory }),
     )
   }
 
   router.post('/sign-in', async ctx => {
     const form = await readForm(ctx)
     const user = form.get('user')?.trim().slice(0, 40)
-    if (!user) {
-      ctx.flash('error', 'Who are you?')
-      return back(ctx)
-    }
+    if (!user) return back(ctx, { place: 'site', type: 'error', message: 'Who are you?' }, 'user')
     // A new login gets a new id, so an id that somebody planted before is worthless.
     await ctx.session.regenerate()
     ctx.session.user = user
     ctx.session.device = deviceName(ctx.get('User-Agent'))
     if (form.has('remember')) ctx.session.maxAge = thirtyDays
-    ctx.flash('success', `Signed in as ${user}`)
-    back(ctx)
+    back(ctx, { place: 'site', type: 'success', message: `Signed in as ${user}` })
   })
 
   router.post('/sign-out', async ctx => {
     await ctx.session.destroy()
-    ctx.flash('success', 'Signed out')
-    back(ctx)
+    back(ctx, { place: 'site', type: 'success', message: 'Signed out' })
   })
 
   router.get('/cart', ctx => {
@@ -92,19 +91,18 @@ export function createApp(store: Store = memoryStore()): { app: Koa; sessions: S
   })
 
   router.post('/cart', signedIn, async ctx => {
-    const item = (await readForm(ctx)).get('item') ?? ''
-    if (!goods.includes(item)) ctx.throw(400)
+    const wanted = (await readForm(ctx)).get('item')
+    const item = goods.find(one => one === wanted) ?? ctx.throw(400)
     // `update` reads, changes and writes in one step, so no parallel request is lost.
     await ctx.session.update(data => {
       data.cart = { ...data.cart, [item]: (data.cart?.[item] ?? 0) + 1 }
     })
-    back(ctx)
+    back(ctx, { place: 'cart', type: 'success', message: `Added ${item}` }, item)
   })
 
   router.post('/cart/empty', signedIn, ctx => {
     delete ctx.session.cart
-    ctx.flash('success', 'The cart is empty')
-    back(ctx)
+    back(ctx, { place: 'cart', type: 'success', message: 'The cart is empty' })
   })
 
   router.post('/devices/revoke', signedIn, async ctx => {
@@ -115,18 +113,18 @@ export function createApp(store: Store = memoryStore()): { app: Koa; sessions: S
       if (device.key !== key) continue
       if (key === own) await ctx.session.destroy()
       else await sessions.revoke(key)
-      ctx.flash('success', `Signed out ${device.data.device}`)
-      return back(ctx)
+      const message = `Signed out ${device.data.device ?? unnamed}`
+      return back(ctx, { place: key === own ? 'site' : 'devices', type: 'success', message })
     }
-    ctx.flash('error', 'You have no such device, or it was signed out before')
-    back(ctx)
+    back(ctx, { place: 'devices', type: 'error', message: 'You have no such device, or it was signed out before' })
   })
 
   router.post('/devices/revoke-others', signedIn, async ctx => {
     const { key: own, user = '' } = ctx.session
     const count = await sessions.revokeAll(user, { except: own })
-    ctx.flash('success', `Signed out ${count} other ${count === 1 ? 'device' : 'devices'}`)
-    back(ctx)
+    const message =
+      count === 0 ? 'No other device was signed in' : `Signed out ${count} other ${count === 1 ? 'device' : 'devices'}`
+    back(ctx, { place: 'devices', type: 'success', message })
   })
 
   router.get('/script.js', ctx => {
@@ -162,8 +160,10 @@ function portOf(ctx: Context): number {
   return ctx.socket.localPort ?? ctx.throw(500)
 }
 
-function back(ctx: Context): void {
-  seeOther(ctx, '/')
+/** Shows the outcome of a form, and leads back to the element with the id `at`: what was pressed, if it is still there. */
+function back(ctx: Context, message: Message, at: string = message.place): void {
+  ctx.flash(message)
+  seeOther(ctx, `/#${at}`)
 }
 
 /** 303 makes the browser follow a form with a GET. */

@@ -31,6 +31,8 @@ form.addEventListener('submit', async event => {
   // A race that has both verdicts is over, even if its response has not ended.
   if ([...outputs].some(output => output.ariaBusy === 'true')) return
   for (const { id } of outputs) show({ kind: id, text: '…' })
+  // On a phone the second one is below the first screen.
+  outputs[1].scrollIntoView({ block: 'nearest' })
   try {
     await run(event.submitter.value)
   } catch {

@@ -14,6 +14,8 @@ export const style = new Html(`
       * { box-sizing: border-box }
       /* Room for the outline of what the keyboard reaches. */
       html { scroll-padding: 1rem }
+      /* Room for the heading and the message above them. */
+      #cart button, #user { scroll-margin-top: 10rem }
       body {
         font: 1.0625rem/1.5 system-ui, sans-serif; color: var(--text); background: var(--page);
         max-width: 48rem; margin: 1.5rem auto; padding: 0 1rem;
@@ -39,8 +41,8 @@ export const style = new Html(`
       .right strong { color: var(--good) } .wrong strong { color: var(--bad) }
       .site { border-top: 1px solid var(--line); margin-top: 1.5rem; padding-top: 1.5rem }
       ul { padding: 0; list-style: none; margin: 0.5rem 0 }
-      .devices li { display: flex; gap: 1rem; align-items: center; justify-content: space-between }
-      .devices li { margin: 0.5rem 0 } .devices form { margin: 0; flex: none }
+      #devices li { display: flex; gap: 1rem; align-items: center; justify-content: space-between }
+      #devices li { margin: 0.5rem 0 } #devices form { margin: 0; flex: none }
       .flash { padding: 0.5rem 1rem; border-radius: 0.4rem; background: var(--note) }
       .error { border-left: 4px solid var(--bad) }
       a { color: inherit; display: inline-block; padding: 0.6rem 0 }

@@ -8,7 +8,7 @@ const results = async (page: Page) => {
   const [ordinary, ours] = await Promise.all(['#ordinary.wrong', '#ours.right'].map(side => page.innerText(side)))
   return { ordinary, ours }
 }
-const devices = (page: Page) => page.locator('.devices li span').allInnerTexts()
+const devices = (page: Page) => page.locator('#devices li span').allInnerTexts()
 
 async function signIn(page: Page, { remember = false } = {}) {
   await page.getByLabel('Name').fill('Ada')
@@ -73,12 +73,12 @@ test('two profiles of one user see each other, and one that is signed out from t
   t.is((await devices(here)).length, 1)
 
   await button(there, 'Add tea').click()
-  await there.getByText(/You are no longer signed in here\. Your session was ended elsewhere/).waitFor()
-  await there.getByRole('link', { name: 'Sign in again' }).click()
+  await there.getByText(/You are not signed in\. If you were: your session was ended elsewhere/).waitFor()
+  await there.getByRole('link', { name: 'Sign in' }).click()
   await there.keyboard.type('Ada')
   await there.keyboard.press('Enter')
   await there.getByText('Signed in as Ada').first().waitFor()
-  t.is(await there.getByText('You are no longer signed in here').count(), 0)
+  t.is(await there.getByText('You are not signed in').count(), 0)
 })
 
 test('a sign-out in another tab leads the first tab back to signing in', async (t, { visitor }) => {
@@ -88,9 +88,9 @@ test('a sign-out in another tab leads the first tab back to signing in', async (
   await tab.goto('/')
   await button(tab, 'Sign out').first().click()
   await tab.getByText('Signed out').waitFor()
-  t.is(await tab.getByText('You are no longer signed in here').count(), 0)
+  t.is(await tab.getByText('You are not signed in').count(), 0)
   await button(page, /^Sign out Chrome on \w+, this device$/).click()
-  await page.getByText('You are no longer signed in here').waitFor()
+  await page.getByText('You are not signed in').waitFor()
   await signIn(page)
 })
 
@@ -120,8 +120,7 @@ async function visit(
   await page.getByText('coffee: 1').waitFor()
   await press('Empty the cart')
   await page.getByText('The cart is empty').waitFor()
-  await press('Sign out all others')
-  await page.getByText('Signed out 0 other devices').waitFor()
+  for (const name of ['Empty the cart', 'Sign out all others']) t.is(await button(page, name).count(), 0, name)
   await press('Sign out')
   await page.getByText('Signed out').waitFor()
   await page.getByText('Any name will do').waitFor()
@@ -197,6 +196,110 @@ test('every page is accessible and fits, light and dark, on a phone and on a des
   await other.getByText('Signed out 2 other devices').waitFor()
   await page.reload()
   await check('signed out elsewhere')
+})
+
+/** What a visitor sees after a form: the outcome, the controls that have the focus, and whether all of it is in view. */
+const seen = `(async () => {
+  // The page scrolls with the next frame.
+  for (let frames = 0; frames < 2; frames++) await new Promise(requestAnimationFrame)
+  const isInView = element => {
+    const { top, bottom } = element.getBoundingClientRect()
+    return top >= 0 && bottom <= innerHeight
+  }
+  const outcomes = [...document.querySelectorAll('[role=status]')]
+  const { activeElement } = document
+  return {
+    outcome: outcomes.map(outcome => outcome.innerText).join(),
+    focus: activeElement === document.body ? '' : activeElement.innerText || activeElement.name,
+    description: document.getElementById(activeElement.getAttribute('aria-describedby'))?.innerText ?? '',
+    isInView: [...outcomes, activeElement === document.body ? outcomes[0] : activeElement].every(isInView),
+  }
+})()`
+
+for (const [width, height] of [
+  [320, 640],
+  [390, 800],
+  [900, 800],
+] as const) {
+  test(`at ${width} × ${height} px, after each form its outcome is in view, and the focus is where it was or near`, async (t, {
+    visitor,
+  }) => {
+    const page = await visitor({ viewport: { width, height } })
+    const nextTab = async () => {
+      await page.keyboard.press('Tab')
+      return page.evaluate<string>('document.activeElement.innerText || document.activeElement.name')
+    }
+    /** Submits what has the focus, or the button of this name. */
+    const submit = async (control?: string | RegExp) => {
+      const loaded = page.waitForEvent('load')
+      if (control === undefined) await page.keyboard.press('Enter')
+      else await button(page, control).first().press('Enter')
+      await loaded
+      return page.evaluate<{ outcome: string; focus: string; description: string; isInView: boolean }>(seen)
+    }
+    const shows = (outcome: string, focus = '') => ({
+      outcome,
+      focus,
+      description: focus === '' ? '' : outcome,
+      isInView: true,
+    })
+
+    await page.getByLabel('Name').fill(' ')
+    t.deepEqual(await submit('Sign in'), shows('Who are you?', 'user'))
+    await page.keyboard.type('Ada')
+    t.deepEqual(await submit(), shows('Signed in as Ada'))
+    t.is(await nextTab(), 'Sign out')
+    t.deepEqual(await submit('Add tea'), shows('Added tea', 'Add tea'))
+    t.deepEqual(await submit(), shows('Added tea', 'Add tea'))
+    await page.getByText('tea: 2').waitFor()
+    t.is(await nextTab(), 'Add coffee')
+    t.deepEqual(await submit(), shows('Added coffee', 'Add coffee'))
+    t.deepEqual(await submit('Empty the cart'), shows('The cart is empty'))
+    t.is(await nextTab(), 'Add tea')
+
+    for (const name of [/^Sign out Chrome on \w+$/, 'Sign out all others']) {
+      await signIn(await visitor())
+      await page.reload()
+      const { outcome, ...rest } = await submit(name)
+      t.regex(outcome, /^Signed out (Chrome on \w+|1 other device)$/)
+      t.deepEqual({ outcome: '', ...rest }, shows(''))
+      t.is(await nextTab(), 'Sign out')
+    }
+    t.deepEqual(await submit('Sign out'), shows('Signed out'))
+    t.is(await nextTab(), 'user')
+  })
+}
+
+test('after a race both results are in view on a phone, and so is the button', async (t, { visitor }) => {
+  for (const [width, height] of [
+    [320, 640],
+    [360, 640],
+    [390, 800],
+  ] as const) {
+    const page = await visitor({ viewport: { width, height } })
+    for (const name of ['Send 20 requests at once', 'Sign out during a slow request']) {
+      await button(page, name).click()
+      await results(page)
+      for (const part of [button(page, name), page.locator('#ordinary strong'), page.locator('#ours strong')]) {
+        const box = await part.boundingBox()
+        t.true(
+          box !== null && box.y >= 0 && box.y + box.height <= height,
+          `${name} at ${width}: ${JSON.stringify(box)}`,
+        )
+      }
+    }
+  }
+})
+
+test('a race without JavaScript leads back to its button, on a phone too', async (t, { visitor }) => {
+  const page = await visitor({ javaScriptEnabled: false, viewport: { width: 360, height: 640 } })
+  for (const name of ['Send 20 requests at once', 'Sign out during a slow request']) {
+    await button(page, name).press('Enter')
+    await page.locator('#ours.right').waitFor()
+    t.is(await page.locator(':focus').innerText(), name)
+    const box = await button(page, name).boundingBox()
+    t.true(box !== null && box.y >= 0 && box.y < 200, JSON.stringify(box))
+  }
 })
 
 test('what the page says of the end of a session is true, with and without remember-me', async (t, {

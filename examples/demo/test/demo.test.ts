@@ -160,7 +160,35 @@ test('the cart requires signing in', async t => {
   const server = await site(t, memory)
   const response = await request(server).post('/cart').type('form').send({ item: 'tea' }).expect(303)
   t.is(response.headers['set-cookie'], undefined)
-  t.regex((await request(server).get(String(response.headers.location))).text, /You are no longer signed in here/)
+  t.regex((await request(server).get(String(response.headers.location))).text, /You are not signed in/)
+})
+
+test('a cookie of another app on the host is not taken for a session that has ended', async t => {
+  const server = await site(t, memory)
+  const id = 'x'.repeat(43)
+  t.notRegex((await request(server).get('/').set('Cookie', `sid=${id}; __Host-sid=${id}`)).text, /role="status"/)
+  const { text } = await request(server).get('/').set('Cookie', `demo=${id}`)
+  t.regex(text, /role="status">\s*You are not signed in\. If you were:[^<]* a demo\s+that has been restarted/)
+})
+
+test('the page says that a session in memory ends with the demo, and only of such', async t => {
+  const { browser } = await signedIn(await site(t, memory), somebody())
+  t.regex(await home(browser), /It is kept in memory, so it also ends with this demo/)
+  const file = await signedIn(await site(t, { name: 'file', environment: { STORE: 'file' } }), somebody())
+  t.notRegex(await home(file.browser), /in memory/)
+})
+
+test('what would do nothing is not offered, and says so if another tab still offers it', async t => {
+  const server = await site(t, memory)
+  const user = somebody()
+  const { browser } = await signedIn(server, user)
+  t.notRegex(await home(browser), /Sign out all others|Empty the cart/)
+  await browser.post('/devices/revoke-others').expect(303)
+  t.regex(await home(browser), /No other device was signed in/)
+  await browser.post('/cart').type('form').send({ item: 'tea' }).expect(303)
+  const other = await signedIn(server, user)
+  for (const page of [browser, other.browser]) t.regex(await home(page), /Sign out all others/)
+  t.regex(await home(browser), /Empty the cart/)
 })
 
 test('a form that is too large is refused', async t => {
@@ -199,8 +227,8 @@ test('a session that was ended elsewhere says so once the browser comes back', a
   const user = somebody()
   const [phone, laptop] = [await signedIn(server, user), await signedIn(server, user)]
   await laptop.browser.post('/devices/revoke-others').expect(303)
-  t.regex(await home(phone.browser), /role="status">\s*You are no longer signed in here[^]*name="user"/)
+  t.regex(await home(phone.browser), /role="status">\s*You are not signed in[^]*name="user"/)
   await laptop.browser.post('/sign-out').expect(303)
-  t.notRegex(await home(laptop.browser), /You are no longer signed in/)
-  t.notRegex((await request(server).get('/')).text, /You are no longer signed in/)
+  t.notRegex(await home(laptop.browser), /You are not signed in/)
+  t.notRegex((await request(server).get('/')).text, /You are not signed in/)
 })
