@@ -1,5 +1,7 @@
-import { openStore, serve } from '@koa-session/example-support'
+import { openStore, serve, withSettings } from '@koa-session/example-support'
 import { createApp } from './app.js'
 
-const { app, sessions } = createApp(await openStore())
-await serve(app, sessions)
+await withSettings(async () => {
+  const { app, sessions } = createApp(await openStore())
+  await serve(app, sessions)
+})

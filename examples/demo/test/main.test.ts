@@ -60,7 +60,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   })
 }
 
-test('a PORT that is taken is an error, not another port', async t => {
+test('a PORT that is taken is an error that says so, not another port', async t => {
   const taken = createServer().listen(0, '127.0.0.1')
   await once(taken, 'listening')
   t.teardown(() => taken.close())
@@ -69,7 +69,19 @@ test('a PORT that is taken is an error, not another port', async t => {
   t.is(line, '')
   const { code, complaints } = await ended
   t.is(code, 1)
-  t.regex(complaints, /EADDRINUSE/)
+  t.is(complaints, `PORT=${port} is taken by another program: choose another, or leave PORT out\n`)
+})
+
+test('a PORT that is no port is an error that says what a port is', async t => {
+  for (const PORT of ['http', '70000', '-1', '3e3']) {
+    const { ended, line } = await start(t, { PORT })
+    t.is(line, '')
+    t.deepEqual(await ended, {
+      code: 1,
+      signal: null,
+      complaints: `PORT must be a number from 0 to 65535, got "${PORT}"\n`,
+    })
+  }
 })
 
 test('an unknown STORE is an error that lists the known stores', async t => {
@@ -77,5 +89,5 @@ test('an unknown STORE is an error that lists the known stores', async t => {
   t.is(line, '')
   const { code, complaints } = await ended
   t.is(code, 1)
-  t.regex(complaints, /STORE must be one of memory, file/)
+  t.regex(complaints, /^STORE must be one of memory, file.*\n$/)
 })

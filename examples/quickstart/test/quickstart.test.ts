@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
+import { text } from 'node:stream/consumers'
 import test, { type ExecutionContext } from 'ava'
 
 const root = resolve(import.meta.dirname, '../../..')
@@ -91,6 +92,20 @@ for (const [name, args] of Object.entries(variants)) {
   })
 }
 
+test('a port that is taken ends the app with one line that says so', async t => {
+  const taken = createServer().listen(0)
+  await once(taken, 'listening')
+  t.teardown(() => taken.close())
+  const { port } = taken.address() as AddressInfo
+  for (const args of Object.values(variants)) {
+    const env = { ...process.env, PORT: String(port) }
+    const child = spawn(process.execPath, args, { cwd: folder, env, stdio: ['ignore', 'ignore', 'pipe'] })
+    t.teardown(() => child.kill('SIGKILL'))
+    const [complaints, [code]] = await Promise.all([text(child.stderr), once(child, 'close')])
+    t.deepEqual([code, complaints], [1, `Port ${port} is taken: choose another by PORT\n`])
+  }
+})
+
 test('the TypeScript variant compiles with its own settings', t => {
   t.notThrows(() => execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc')], { cwd: folder }))
 })
@@ -100,6 +115,6 @@ test('both variants are the same but for types', async t => {
     readFile(join(folder, 'javascript/app.js'), 'utf8'),
     readFile(join(folder, 'typescript/app.ts'), 'utf8'),
   ])
-  const untyped = ts.replace(/declare module [^]*?\n}\n\n/, '').replace(/\((\w+): string\) =>/g, '$1 =>')
+  const untyped = ts.replace(/declare module [^]*?\n}\n\n/, '').replace(/\((\w+): [\w.]+\) =>/g, '$1 =>')
   t.is(js, untyped)
 })

@@ -84,4 +84,8 @@ app.use(sessions).use(router.routes())
 
 const port = Number(process.env.PORT ?? 3000)
 const server = app.listen(port, () => console.log(`http://localhost:${port}/`))
+server.once('error', (error: NodeJS.ErrnoException) => {
+  console.error(error.code === 'EADDRINUSE' ? `Port ${port} is taken: choose another by PORT` : error)
+  process.exitCode = 1
+})
 process.once('SIGTERM', () => server.close(() => sessions.close()))

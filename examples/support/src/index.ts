@@ -1,2 +1,3 @@
 export { serve } from './serve.js'
+export { SettingError, withSettings } from './settings.js'
 export { openStore, storeNames } from './store.js'

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import type Koa from 'koa'
 import type { Sessions } from 'koa-session-core'
+import { SettingError } from './settings.js'
 
 const firstPort = 3000
 const lastPort = 3099
@@ -28,6 +29,9 @@ export async function serve(app: Koa, sessions: Sessions): Promise<void> {
 
 async function listen(server: Server): Promise<number> {
   const { PORT } = process.env
+  if (PORT && !(/^\d{1,5}$/.test(PORT) && Number(PORT) < 65_536)) {
+    throw new SettingError(`PORT must be a number from 0 to 65535, got ${JSON.stringify(PORT)}`)
+  }
   for (let port = PORT ? Number(PORT) : firstPort; ; port++) {
     try {
       server.listen(port, '127.0.0.1')
@@ -36,7 +40,10 @@ async function listen(server: Server): Promise<number> {
       return typeof address === 'object' && address ? address.port : port
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
-      if (code !== 'EADDRINUSE' || PORT || port >= lastPort) throw error
+      if (code === 'EACCES') throw new SettingError(`PORT=${port} is not allowed: choose one from 1024`)
+      if (code !== 'EADDRINUSE') throw error
+      if (PORT) throw new SettingError(`PORT=${port} is taken by another program: choose another, or leave PORT out`)
+      if (port >= lastPort) throw new SettingError(`The ports ${firstPort} to ${lastPort} are taken: set PORT`)
     }
   }
 }

@@ -1,4 +1,6 @@
+import { closeSync, openSync } from 'node:fs'
 import { memoryStore, type Store } from 'koa-session-core'
+import { SettingError } from './settings.js'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
@@ -13,6 +15,8 @@ const stores: Readonly<Record<string, (environment: Environment) => Promise<Stor
     const { sqliteStore } = await import('koa-session-store-sqlite')
     // Node.js 20 has no node:sqlite, which `sqliteStore({ path })` would open.
     const { default: Database } = await import('libsql')
+    // SQLite would let everybody on the machine read the file.
+    if (SESSION_FILE !== ':memory:') closeSync(openSync(SESSION_FILE, 'a', 0o600))
     const database = new Database(SESSION_FILE, { timeout: 10 })
     database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
     return sqliteStore({ database })
@@ -37,7 +41,7 @@ const stores: Readonly<Record<string, (environment: Environment) => Promise<Stor
 
 function url(environment: Environment, variable: string): string {
   const { STORE, [variable]: value } = environment
-  if (!value) throw new TypeError(`STORE=${STORE} needs ${variable}, the URL of the server`)
+  if (!value) throw new SettingError(`STORE=${STORE} needs ${variable}, the URL of the server`)
   return value
 }
 
@@ -47,6 +51,6 @@ export const storeNames: readonly string[] = Object.keys(stores)
 export async function openStore(environment: Environment = process.env): Promise<Store> {
   const { STORE = 'memory' } = environment
   const open = Object.hasOwn(stores, STORE) ? stores[STORE] : undefined
-  if (!open) throw new TypeError(`STORE must be one of ${storeNames.join(', ')}, got ${JSON.stringify(STORE)}`)
+  if (!open) throw new SettingError(`STORE must be one of ${storeNames.join(', ')}, got ${JSON.stringify(STORE)}`)
   return open(environment)
 }
