@@ -3,14 +3,15 @@ import { warnOnce } from './warn-once.js'
 
 /**
  * Define members of other session libraries on the contexts of an app: reading one returns `undefined`, as before, and warns
- * once. An app may set each to a value of its own.
+ * the first time. An app may set each to a value of its own.
  */
 export function adviseOnMembers(context: object): void {
-  for (const name of Object.keys(contextHints)) {
+  for (const [name, hint] of Object.entries(contextHints)) {
     if (name in context) continue
     Object.defineProperty(context, name, {
       get() {
-        warnOnce('KOA_SESSION_MEMBER', message(name))
+        const message = `ctx.${name} is a member of another session library and undefined here: ${hint}`
+        warnOnce('KOA_SESSION_MEMBER', message, name)
         return undefined
       },
       set(value: unknown) {
@@ -20,11 +21,6 @@ export function adviseOnMembers(context: object): void {
       enumerable: false,
     })
   }
-}
-
-function message(read: string): string {
-  const hints = Object.entries(contextHints).map(([name, hint]) => `ctx.${name}: ${hint}`)
-  return `ctx.${read} is a member of another session library and undefined here. ${hints.join('; ')}`
 }
 
 /** A handler that deletes `ctx.session` means to destroy the session. Throws a `TypeError` that says how. */

@@ -85,6 +85,7 @@ export const contextHints: Readonly<Record<string, string>> = {
   sessionID: 'use ctx.session.id, and in logs ctx.session.key',
   sessionSave: 'a changed session is saved by itself; await ctx.session.save() saves at once',
   regenerateSession: 'await ctx.session.regenerate()',
+  saveSession: 'await ctx.session.save()',
   sessionOptions: 'set ctx.session.maxAge for one session; all else is an option of session()',
   sessionStore: 'use what session() returned: list, revoke, revokeAll',
 }

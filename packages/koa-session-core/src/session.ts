@@ -56,8 +56,8 @@ export interface SessionMembers {
    */
   readonly save: (callback?: SessionCallback) => Promise<boolean>
   /**
-   * Read, change and write in one atomic step. `change` is synchronous and runs again on fresh data after a lost race, or if
-   * it leaves nothing to write. Resolves and rejects like `save`. After a lost reply and a commit by another request, a
+   * Read, change and write in one atomic step. `change` changes its argument in place, and what it returns is ignored. It is
+   * synchronous, and runs again on fresh data after a lost race, or if it leaves nothing to write. Resolves and rejects like `save`. After a lost reply and a commit by another request, a
    * change may be applied twice.
    */
   readonly update: (change: (data: SessionData) => void) => Promise<boolean>
