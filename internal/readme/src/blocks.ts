@@ -19,7 +19,7 @@ export function blocksOf(markdown: string): Block[] {
     const extension = language === 'js' && /\brequire\(/.test(body) ? 'cjs' : language
     return {
       line,
-      file: words.find(word => /^[\w-]+\.[jt]s$/.test(word)) ?? `line-${line}.${extension}`,
+      file: words.find(word => /^[\w.-]+\.[jt]s$/.test(word)) ?? `line-${line}.${extension}`,
       code: body.replaceAll(new RegExp(`^${indent}`, 'gm'), ''),
       runs: !words.includes('no-run'),
     }

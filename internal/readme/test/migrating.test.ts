@@ -26,7 +26,7 @@ const blocks: Record<string, any> = {}
 for (const name of ['sessions', 'koa-session', 'generic-session', 'express-session'].map(name => `old-${name}`)) {
   Object.assign(blocks, await import(workplace.path(`${name}.ts`)))
 }
-await import(workplace.path('sign-out.ts'))
+await import(workplace.path(blocksOf(text).find(({ code }) => code.includes("'/sign-out'"))?.file ?? ''))
 
 const [redis, postgres] = [await sharedServer('redis'), await sharedServer('postgres')]
 const endings: (() => unknown)[] = [() => workplace.remove()]
