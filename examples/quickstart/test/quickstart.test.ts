@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
+import { freePort } from '@koa-session/test-servers'
 import test, { type ExecutionContext } from 'ava'
 
 const root = resolve(import.meta.dirname, '../../..')
@@ -17,15 +18,6 @@ for (const name of ['javascript', 'typescript', 'package.json', 'tsconfig.json']
 }
 await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
 test.after.always(() => rm(folder, { recursive: true, force: true }))
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}
 
 /** Starts the app. The functions send requests of one browser. */
 async function start(t: ExecutionContext, args: readonly string[]) {

@@ -84,6 +84,25 @@ for (const [title, flaws] of Object.entries(brokenStores)) {
   }
 }
 
+test.serial(
+  'a store that ends sessions too early is caught, even if the machine stands still before the first end',
+  async t => {
+    let reads = 0
+    const inner = memoryStore()
+    const create = (): Store => ({
+      ...inner,
+      write: (key, record, expected) => inner.write(key, { ...record, expiresAt: record.expiresAt - 60 }, expected),
+      async read(key) {
+        const record = await inner.read(key)
+        if (++reads === 3) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 150)
+        return record && { ...record, expiresAt: record.expiresAt + 60 }
+      },
+    })
+    const { run } = find('until the instant expiresAt a session lives', { create, capabilities: [] })
+    await t.throwsAsync(run(), { instanceOf: AssertionError, message: /up to the millisecond before expiresAt/ })
+  },
+)
+
 for (const ability of ['sweep', 'keys'] as const) {
   test(`a store that has ${ability} but does not declare it fails a case`, async t => {
     const title = `a store has ${ability} exactly when its capabilities name it`

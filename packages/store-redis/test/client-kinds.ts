@@ -13,6 +13,9 @@ type OpenKind = (url: string) => Promise<OpenClient>
 
 const ignore = () => {}
 
+// All cases at once wait for two connections: by default the pool gives up after three seconds.
+const pool = { minimum: 2, maximum: 2, acquireTimeout: 120_000 }
+
 /** Clients of an app, other than ioredis. */
 export const clientKinds: Readonly<Record<string, OpenKind>> = {
   async 'node-redis 5'(url) {
@@ -21,7 +24,7 @@ export const clientKinds: Readonly<Record<string, OpenKind>> = {
     return { client, ping: () => client.ping(), end: () => client.isOpen && client.destroy() }
   },
   async 'a pool of node-redis 5'(url) {
-    const client = createClientPool({ url }, { minimum: 2, maximum: 2 }).on('error', ignore)
+    const client = createClientPool({ url }, pool).on('error', ignore)
     await client.connect()
     return { client, ping: () => client.ping(), end: () => client.close() }
   },

@@ -27,6 +27,12 @@ first('a failover under load loses no write that a surviving master acknowledged
   const subject = newKey()
   const keys = Array.from({ length: 30 }, newKey)
   for (const key of keys) await store.write(key, newRecord({ subject }), null)
+  for (const { host, port } of await masters()) {
+    const direct = new Redis(port, host)
+    await direct.ping()
+    t.true((await direct.wait(1, 60_000)) >= 1, 'a replica has it all')
+    direct.disconnect()
+  }
 
   const load = writeLoad(store)
   await load.advance(200)

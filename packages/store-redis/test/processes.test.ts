@@ -7,7 +7,8 @@ const server = await sharedServer('redis')
 const processes = server ? await startProcesses(new URL('open.js', import.meta.url), server.url) : []
 
 for (const { title, run } of processCases({ processes, capabilities: ['keys', 'shared'] })) {
-  const declare = server ? test : test.skip
+  // One by one: each store has connections of its own.
+  const declare = server ? test.serial : test.skip
   declare(title, async t => {
     await t.notThrowsAsync(run())
   })

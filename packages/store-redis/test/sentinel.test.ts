@@ -18,7 +18,7 @@ test('a failover loses no write that had reached the replica, and the load goes 
   await before.advance(200)
   await before.stop()
   t.is(before.failed, 0)
-  t.is(await client.wait(1, 5_000), 1, 'the replica has it all')
+  t.is(await client.wait(1, 60_000), 1, 'the replica has it all')
 
   const during = writeLoad(store)
   await during.advance(200)

@@ -10,14 +10,17 @@ export const expiryCases: Case[] = [
     title: 'until the instant expiresAt a session lives',
     async run(world) {
       const store = await world.open()
-      for (let lead = 100, reads = 0; reads < 2; lead *= 2) {
+      // On a machine that stands still there may be none close to the end. A slow backend has none at all.
+      for (let lead = 100, reads = 0, close = 0; reads < 2 || (close < 2 && lead < 1_000); lead *= 2) {
         const key = newKey()
         const record = await created(store, key, newRecord({ expiresAt: Date.now() + lead }))
         while (Date.now() < record.expiresAt) {
+          const left = record.expiresAt - Date.now()
           const found = await store.read(key)
           if (Date.now() >= record.expiresAt) break
           is(found, record, 'A session is there up to the millisecond before expiresAt')
           reads++
+          if (left <= 50) close++
           await setTimeout(5)
         }
       }
