@@ -7,6 +7,7 @@ import { setTimeout } from 'node:timers/promises'
 import Router from '@koa/router'
 import { sharedServer } from '@koa-session/test-servers'
 import test, { type ExecutionContext } from 'ava'
+import Keygrip from 'keygrip'
 import Koa from 'koa'
 import { SessionOptions as KoaSessionOptions } from 'koa-session'
 import { memoryStore, type SessionOptions, type Store, session } from 'koa-session-core'
@@ -47,6 +48,25 @@ async function serve(t: ExecutionContext, app: Koa): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 }
 
+/** What an app may have said of the life of a session, and a library keeps in its record. */
+const lives: Readonly<Record<string, (session: any) => void>> = {
+  'the time is null': session => setLife(session, null),
+  'the time is false': session => setLife(session, false),
+  'the time is 0': session => setLife(session, 0),
+  'the time is no whole number': session => setLife(session, hour + 0.5),
+  'the time is a thousand years': session => setLife(session, 1_000 * 365 * 24 * hour),
+  // As the README of express-session advises for visitors who are not to be remembered.
+  'the expiry is false': session => Object.assign(session.cookie ?? {}, { expires: false }),
+  'the expiry is far away': session =>
+    Object.assign(session.cookie ?? {}, { expires: new Date('9999-12-31T00:00:00Z') }),
+}
+
+function setLife(session: any, maxAge: unknown): void {
+  // express-session refuses what is neither false nor a number, and ends a session whose time is 0.
+  if (session.cookie) session.cookie.maxAge = maxAge
+  else session.maxAge = maxAge
+}
+
 /** The pages of the app before and of the app after. */
 async function page(ctx: any): Promise<void> {
   const { item } = ctx.query
@@ -54,6 +74,7 @@ async function page(ctx: any): Promise<void> {
   if (ctx.path === '/add') ctx.session.cart = [...(ctx.session.cart ?? []), item]
   if (ctx.path === '/set') ctx.session[item] = true
   if (ctx.path === '/end') ctx.session = null
+  if (ctx.path === '/life') lives[item]?.(ctx.session)
   if (ctx.path === '/regenerate') await ctx.session.regenerate()
   if (ctx.path === '/unsaved') Object.assign(ctx, { sessionSave: false }).session.unsaved = true
   if (ctx.path === '/null') {
@@ -83,7 +104,7 @@ function oldApp(t: ExecutionContext, { mount }: Before, { maxAge = hour, around 
 }
 
 interface NewOptions extends SessionOptions {
-  readonly keys?: string[]
+  readonly keys?: Koa['keys']
   readonly around?: Koa.Middleware
 }
 
@@ -199,6 +220,24 @@ for (const one of all) {
     }
     t.deepEqual(writes, [])
     t.deepEqual((await visitor.get(url)).value, ada)
+  })
+
+  test(`${name}: a session of any life that the app may have given it is taken over`, async t => {
+    const old = await oldApp(t, one)
+    const url = await newApp(t, one)
+    for (const life of Object.keys(lives)) {
+      const visitor = await signedIn(old)
+      await visitor.get(old, `/life?item=${life}`)
+      const isAlive = 'passport' in (await visitor.get(old)).value
+      const { status, value } = await visitor.get(url)
+      t.deepEqual({ life, status, value }, { life, status: 200, value: isAlive ? ada : {} })
+      if (life !== 'the time is 0') t.true(isAlive, life)
+    }
+  })
+
+  test(`${name}: app.keys may be a Keygrip`, async t => {
+    const visitor = await signedIn(await oldApp(t, one))
+    t.deepEqual((await visitor.get(await newApp(t, one, { keys: new Keygrip(keys) }))).value, ada)
   })
 
   test(`${name}: a session that has expired gives nothing`, async t => {
