@@ -1,3 +1,4 @@
+import { contents } from './contents.js'
 import { DataText } from './data.js'
 import type { SessionError } from './errors.js'
 import { joined, type Queued, recent } from './flash-queue.js'
@@ -70,6 +71,12 @@ export type Standing =
 
 const asNew: Standing = { kind: 'new' }
 const asStored: Standing = { kind: 'stored' }
+
+/** A value of the user's object, and how to give all objects inside what they held. */
+interface Kept {
+  readonly value: unknown
+  readonly giveBack: () => void
+}
 
 /** One session as one request works on it: the known stored state and the changes of the request. */
 export class Draft {
@@ -318,10 +325,15 @@ export class Draft {
     return () => void this.#transplant(theirs, base, shown)
   }
 
-  /** Run `change` on the user's object. Returns a function that reverts it, skipping keys the app has changed again. */
+  /**
+   * Run `change` on the user's object. Returns a function that reverts it, skipping keys the app has changed again: the values are
+   * the same objects as before, and messages that `change` queued are queued no more.
+   */
   apply(change: (data: SessionData) => unknown): () => void {
     const bag = this.bag as object
     const before = this.#base.next(bag)
+    const kept = Object.entries(bag).map(([name, value]) => [name, { value, giveBack: contents(value) }] as const)
+    const { length } = this.queued
     try {
       const result = change(bag as SessionData)
       if (typeof (result as PromiseLike<unknown> | undefined)?.then === 'function') {
@@ -329,25 +341,47 @@ export class Draft {
         throw new TypeError('update(fn): fn must be synchronous, but it returned a promise')
       }
       const after = this.#base.next(bag)
-      return () => void this.#transplant(after, before)
+      const queued = this.queued.slice(length)
+      return () => {
+        const { codec } = this.#settings
+        const [now, was] = [after.copy(), before.copy()]
+        const names = codec.differences(now, was).filter(name => codec.part(bag, name) === codec.part(now, name))
+        this.#takeBack(names, was, new Map(kept))
+        if (queued.length > 0) this.queued = this.queued.filter(one => !queued.includes(one))
+      }
     } catch (error) {
-      this.#restore(before.copy())
+      const was = before.copy()
+      this.#takeBack(new Set([...Object.keys(bag), ...Object.keys(was)]), was, new Map(kept))
+      this.queued.length = length
       throw error
     }
   }
 
-  /** Set what differs from `was`, which the app may have made impossible to encode. The app keeps the other objects. */
-  #restore(was: Data): void {
-    const { codec } = this.#settings
-    const bag = this.bag as object
-    const isSame = (name: string) => {
-      try {
-        return codec.part(bag, name) === codec.part(was, name)
-      } catch {
-        return false
+  /** Set the keys `names` to what they were, by the objects that the app knows. */
+  #takeBack(names: Iterable<string>, was: Data, kept: ReadonlyMap<string, Kept>): void {
+    const bag = this.bag as Data
+    for (const name of names) {
+      const { value, giveBack } = kept.get(name) ?? {}
+      if (Object.hasOwn(was, name)) {
+        try {
+          bag[name] = value
+          giveBack?.()
+        } catch {
+          // It has been frozen or sealed.
+        }
       }
+      if (!this.#isSame(name, was)) put(bag, name, was)
     }
-    for (const name of new Set([...Object.keys(bag), ...Object.keys(was)])) if (!isSame(name)) put(bag, name, was)
+  }
+
+  /** Whether the user's object has a value as in `was`. The app may have set one that cannot be encoded. */
+  #isSame(name: string, was: Data): boolean {
+    const { codec } = this.#settings
+    try {
+      return codec.part(this.bag as object, name) === codec.part(was, name)
+    } catch {
+      return false
+    }
   }
 
   /**

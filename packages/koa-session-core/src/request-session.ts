@@ -1,4 +1,5 @@
 import type { Client } from './change.js'
+import { kindOf } from './check.js'
 import { commit, commitAtEnd } from './commit.js'
 import type { Deadline } from './deadlines.js'
 import { destroy } from './destroy.js'
@@ -171,9 +172,9 @@ export class RequestSession implements Client, FlashHandle {
       this.#leave(false)
       return
     }
-    if (typeof value !== 'object' || Array.isArray(value)) {
-      const got = Array.isArray(value) ? 'an array' : typeof value
-      throw new TypeError(`ctx.session must be set to an object, or to null to end it, got ${got}`)
+    // A Map, a Date or a promise that nobody awaited has no data as properties: the session would be empty.
+    if (typeof value !== 'object' || Object.prototype.toString.call(value) !== '[object Object]') {
+      throw new TypeError(`ctx.session must be set to an object, or to null to end it, got ${kindOf(value)}`)
     }
     const bag = this.#open(this.draft)
     if (value !== bag) assign(bag, value)

@@ -471,3 +471,22 @@ test('Mounting two on one request is a TypeError', async t => {
     )
   }
 })
+
+test('ctx.session cannot be set to what has no data as properties, and keeps what it has', async t => {
+  const { client } = await site(t, {
+    '/set': ctx => {
+      ctx.session.a = 1
+    },
+    '/': ctx =>
+      [Promise.resolve({ a: 2 }), new Map([['a', 2]]), new Set(), new Date(), [], 'text', () => {}, undefined].map(
+        value => {
+          const { message } = t.throws(() => Object.assign(ctx, { session: value }), { instanceOf: TypeError })
+          t.regex(message, /^ctx\.session must be set to an object, or to null to end it, got /)
+          return ctx.session.a
+        },
+      ),
+  })
+  const browser = client()
+  await browser.get('/set')
+  t.deepEqual((await browser.get('/')).json, Array(8).fill(1))
+})

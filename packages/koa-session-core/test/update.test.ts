@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import test from 'ava'
-import { type Bag, type Handler, site } from './support/app.js'
-import { get, overtaken, signedIn } from './support/signed-in.js'
+import { type Bag, type Ctx, type Handler, site } from './support/app.js'
+import { get, overtaken, type SignedIn, signedIn } from './support/signed-in.js'
 
 async function failure(run: () => Promise<unknown>): Promise<unknown> {
   try {
@@ -195,6 +195,93 @@ for (const [what, change] of Object.entries({
     t.deepEqual((await browser.get('/count')).json, [2, 1])
   })
 }
+
+const filled = () => ({
+  list: [{ n: 1 }],
+  inner: { list: ['one'] },
+  map: new Map([['key', [1]]]),
+  set: new Set(['one']),
+  date: new Date(1),
+  bytes: Uint8Array.of(1),
+})
+
+function grow(data: object, by: string): void {
+  const { list, inner, map, set, date, bytes } = data as ReturnType<typeof filled>
+  list.unshift({ n: 0 })
+  for (const item of list) item.n++
+  inner.list.push(by)
+  map.get('key')?.push(2)
+  map.set(by, [])
+  set.add(by)
+  date.setTime(date.getTime() + 1)
+  bytes.set([date.getTime()])
+}
+
+for (const [what, meanwhile] of Object.entries({
+  'a race was lost': ({ store, browser, elsewhere }) =>
+    overtaken(store, () => browser.fork(elsewhere.url).get('/other')),
+  'another change of the request is under way': (_site, session) => {
+    session.update(bag => void Object.assign(bag, { other: true }))
+  },
+  'it fails first': async (_site, session) => {
+    await failure(() =>
+      session.update(bag => {
+        grow(bag, 'nothing')
+        throw new Error('my mistake')
+      }),
+    )
+  },
+} satisfies Record<string, (site: SignedIn, session: Ctx['session']) => unknown>)) {
+  test(`update keeps the identity of the objects that it changes inside, also where ${what}`, async t => {
+    const site = await signedIn(t, {
+      '/fill': ctx => void Object.assign(ctx.session, filled()),
+      '/other': ctx => void Object.assign(ctx.session, { other: true }),
+      '/update': async ctx => {
+        const { session } = ctx
+        const { list, inner, map, set, date, bytes } = session
+        const own = { list, inner, map, set, date, bytes }
+        const [first] = list
+        await meanwhile(site, session)
+        const updated = await session.update(bag => grow(bag, 'here'))
+        for (const [name, value] of Object.entries(own)) t.is(session[name], value, name)
+        t.is(session.list[1], first)
+        grow(own, 'later')
+        return updated
+      },
+      '/check': ctx => {
+        const expected = filled()
+        for (const by of ['here', 'later']) grow(expected, by)
+        const { a, other, ...data } = ctx.session
+        t.deepEqual(data, expected)
+      },
+    })
+    await site.browser.get('/fill')
+    t.true((await site.browser.get('/update')).json)
+    await site.browser.get('/check')
+  })
+}
+
+test('A message that the function of update queues is queued once, however often the function runs', async t => {
+  const { browser, store, elsewhere } = await signedIn(t, {
+    '/update': async ctx => {
+      await failure(() =>
+        ctx.session.update(() => {
+          ctx.flash('never')
+          throw new Error('my mistake')
+        }),
+      )
+      overtaken(store, () => browser.fork(elsewhere.url).get('/other'))
+      return ctx.session.update(bag => {
+        ;(bag as Bag).a++
+        ctx.flash('added')
+      })
+    },
+    '/other': ctx => void Object.assign(ctx.session, { other: true }),
+    '/take': ctx => ctx.flash(),
+  })
+  t.true((await browser.get('/update')).json)
+  t.deepEqual((await browser.get('/take')).json, ['added'])
+})
 
 test('An update that changes nothing resolves to true with no write, and a new session makes no store call', async t => {
   const { browser, store, client } = await signedIn(t, {
