@@ -1,10 +1,9 @@
-import { AssertionError, ok } from 'node:assert/strict'
-import { type ChildProcess, fork } from 'node:child_process'
-import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
+import { ok } from 'node:assert/strict'
 import { isWhole, OptionCheck } from '../check.js'
-import { clearTimeout, elapsed, setTimeout } from '../waiting.js'
-import { isList } from './expectations.js'
+import { advice } from './race-records.js'
+import type { Task } from './racer-tasks.js'
+import { Racers } from './racers.js'
+import type { rivalries } from './rivalries.js'
 import { newKey, newWorld } from './world.js'
 
 export interface RaceOptions {
@@ -16,7 +15,7 @@ export interface RaceOptions {
   /** @default 4 */
   readonly processes?: number
   /**
-   * How often each process increments a counter. A higher number makes it more likely that the processes meet.
+   * How often each process increments a counter at least.
    * @default 100
    */
   readonly increments?: number
@@ -31,24 +30,22 @@ export interface RaceOptions {
    */
   readonly execArgv?: readonly string[]
   /**
-   * The race fails after this many milliseconds without progress, and after ten times as long in any case.
+   * The race fails after this many milliseconds without progress, or of a part in which the processes rarely meet, and
+   * after ten times as long in any case.
    * @default 30_000
    */
   readonly timeout?: number
 }
 
-/** A task that the parent sends to a process of the race. */
-export type Task =
-  | { readonly name: 'read' | 'destroy'; readonly key: string }
-  | { readonly name: 'create'; readonly keys: readonly string[]; readonly data: string }
-  | { readonly name: 'raise'; readonly key: string; readonly times: number; readonly mostLost: number }
-  | { readonly name: 'outlive'; readonly key: string; readonly milliseconds: number }
-  | { readonly name: 'close' }
-
-interface Answer {
-  readonly sign?: true
-  readonly value?: unknown
-  readonly error?: string
+/** The parts of the race: what the processes do, and how often they must meet for it to prove something. */
+const parts = {
+  raise: { what: 'raise a counter', meetings: 20 },
+  contend: { what: 'create the same session', meetings: 15 },
+  write: { what: 'write to a session, or end it', meetings: 12 },
+  touch: { what: 'touch a session, or write to it and end it', meetings: 20 },
+  destroy: { what: 'destroy a session, or create and write it', meetings: 12 },
+  sweep: { what: 'sweep, or create a session over an expired one', meetings: 25 },
+  count: { what: 'sweep, or leave something to sweep', meetings: 25 },
 }
 
 const longest = 2 ** 31 - 1
@@ -68,8 +65,9 @@ export async function raceOfProcesses(options: RaceOptions): Promise<void> {
     await racers.start(processes, execArgv, [String(module), world])
     await sharing(racers)
     await counting(racers, increments)
-    await creating(racers)
-    await ending(racers)
+    await contending(racers)
+    for (const rivalry of ['write', 'touch', 'destroy', 'sweep'] as const) await rivaling(racers, rivalry)
+    if (await racers.one('open a store', { name: 'canSweep' })) await sweeping(racers)
     await racers.all('close the store', { name: 'close' })
   } finally {
     await racers.end()
@@ -78,146 +76,51 @@ export async function raceOfProcesses(options: RaceOptions): Promise<void> {
 
 async function sharing(racers: Racers): Promise<void> {
   const key = newKey()
-  await racers.one('create a session', { name: 'create', keys: [key], data: 'shared' })
+  await racers.one('create a session', { name: 'create', key, mark: 'shared' })
   const found = await racers.all('read what another process wrote', { name: 'read', key })
   const rule = 'Every process reads the writes of every other: a store in the memory of one process does not fit'
   ok(
-    found.every(data => data === 'shared'),
+    found.every(mark => mark === 'shared'),
     rule,
   )
 }
 
-/** Again with more, until the processes have met often enough. */
 async function counting(racers: Racers, increments: number): Promise<void> {
-  for (let round = 0; round < 6; round++) {
-    const [key, times] = [newKey(), increments * 2 ** round]
-    const raised = racers.size * times
-    await racers.one('create a counter', { name: 'create', keys: [key], data: '0' })
-    const lost = await racers.all('raise a counter', { name: 'raise', key, times, mostLost: raised })
-    const count = await racers.one('read the counter', { name: 'read', key })
-    ok(
-      count === String(raised),
-      `${racers.size} processes raised a counter ${times} times each, so it is ${raised}. It is ${count}: ` +
-        'write must check the version and replace the record in one step of the backend, not of a process',
-    )
-    if ((lost as number[]).reduce((sum, one) => sum + one) >= 10) return
-  }
-  throw failure('The processes rarely met, so the race proves nothing. Increase the number of increments')
+  const key = newKey()
+  await racers.one('create a counter', { name: 'create', key, mark: '0' })
+  const task = { name: 'raise', key, times: increments } as const
+  const raised = ((await meet(racers, 'raise', task)) as number[]).reduce((sum, one) => sum + one)
+  const count = await racers.one('read the counter', { name: 'read', key })
+  ok(
+    count === String(raised),
+    `${racers.size} processes raised a counter from 0 to ${raised}. It is ${count}: ` + advice.write,
+  )
 }
 
-async function creating(racers: Racers): Promise<void> {
-  const keys = Array.from({ length: 50 }, newKey)
-  const won = (await racers.all('create the same sessions', { name: 'create', keys, data: 'created' })) as string[][]
-  isList(won.flat(), keys, 'Exactly one of the processes that create the same session wins', 'True was answered')
+async function contending(racers: Racers): Promise<void> {
+  const task = { name: 'contend', key: newKey() } as const
+  await meet(racers, 'contend', task)
 }
 
-async function ending(racers: Racers): Promise<void> {
-  for (let round = 0; round < 10; round++) {
-    const key = newKey()
-    await racers.one('create a session', { name: 'create', keys: [key], data: 'to be destroyed' })
-    const outliving = racers.all('write until the session is gone', { name: 'outlive', key, milliseconds: 10_000 }, 1)
-    outliving.catch(() => {})
-    await new Promise(resolve => setTimeout(resolve, 3 * round))
-    await racers.one('destroy a session', { name: 'destroy', key })
-    const rule = 'A destroyed session stays gone, whatever other processes write and touch meanwhile'
-    const isGone = async () => (await racers.one('read what was destroyed', { name: 'read', key })) === null
-    // If the session has come back, the others write on for long.
-    for (let isOver = false; !isOver; ) {
-      ok(await isGone(), rule)
-      const pause = new Promise<false>(resolve => setTimeout(resolve, 20, false))
-      isOver = await Promise.race([outliving.then(() => true), pause])
-    }
-    ok((await outliving).every(Boolean), rule)
-    ok(await isGone(), rule)
-  }
+async function meet(racers: Racers, part: keyof typeof parts, first: Task, others = first): Promise<unknown[]> {
+  const { what, meetings } = parts[part]
+  return racers.meet(what, first, others, meetings)
 }
 
-/** The processes of a race. */
-class Racers {
-  readonly #timeout: number
-  readonly #end: number
-  #children: ChildProcess[] = []
-  #lastSign = elapsed()
+/** One process creates, changes and ends one session after another, and all others call one method meanwhile. */
+async function rivaling(racers: Racers, rivalry: keyof typeof rivalries): Promise<unknown[]> {
+  const task = { key: newKey(), rivalry }
+  return meet(racers, rivalry, { name: 'own', ...task }, { name: 'rival', ...task })
+}
 
-  constructor(timeout: number) {
-    this.#timeout = timeout
-    this.#end = elapsed() + 10 * timeout
-  }
-
-  get size(): number {
-    return this.#children.length
-  }
-
-  async start(size: number, execArgv: readonly string[], args: readonly string[]): Promise<void> {
-    // In the sources this module is TypeScript, and a process that runs them has a loader for it.
-    const racer = new URL(import.meta.url.endsWith('.ts') ? './racer.ts' : './racer.js', import.meta.url)
-    const children = Array.from({ length: size }, () => fork(fileURLToPath(racer), args, { execArgv: [...execArgv] }))
-    for (const child of children) child.on('error', () => {})
-    this.#children = children
-    await this.all('open a store by the module of the race', { name: 'open' })
-  }
-
-  /** Has the first process do something. */
-  async one(what: string, task: Task): Promise<unknown> {
-    const [first] = this.#children
-    return this.#ask(first as ChildProcess, what, task)
-  }
-
-  /** Has every process do the same, or every one but the first few. Resolves to their answers. */
-  async all(what: string, task: Task | { name: 'open' }, but = 0): Promise<unknown[]> {
-    return Promise.all(this.#children.slice(but).map(child => this.#ask(child, what, task)))
-  }
-
-  #ask(child: ChildProcess, what: string, task: Task | { name: 'open' }): Promise<unknown> {
-    const who = `Process ${this.#children.indexOf(child) + 1} of ${this.size} should ${what}`
-    return new Promise((resolve, reject) => {
-      const hear = (answer: Answer) => {
-        this.#lastSign = elapsed()
-        if (answer.sign) return
-        stop()
-        if (answer.error === undefined) resolve(answer.value)
-        else reject(failure(`${who}. It failed: ${answer.error}`))
-      }
-      const exit = (code: number | null, signal: string | null) => {
-        stop()
-        reject(failure(`${who}. It ended with ${signal ?? `code ${code}`}`))
-      }
-      let timer: NodeJS.Timeout
-      const watch = () => {
-        const left = Math.min(this.#lastSign + this.#timeout, this.#end) - elapsed()
-        if (left > 0) {
-          timer = setTimeout(watch, left)
-          return
-        }
-        stop()
-        reject(failure(`${who} within ${this.#timeout} ms, or make progress. It does neither`))
-      }
-      const stop = () => {
-        clearTimeout(timer)
-        child.off('message', hear)
-        child.off('exit', exit)
-      }
-      child.on('message', hear)
-      child.on('exit', exit)
-      if (child.exitCode !== null || child.signalCode !== null) exit(child.exitCode, child.signalCode)
-      else {
-        watch()
-        child.send(task, error => error && exit(null, error.message))
-      }
-    })
-  }
-
-  /** Stops all processes, even those that never yield. */
-  async end(): Promise<void> {
-    await Promise.all(
-      this.#children.map(async child => {
-        if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
-        const exited = once(child, 'exit')
-        child.kill('SIGKILL')
-        await exited
-      }),
-    )
-  }
+async function sweeping(racers: Racers): Promise<void> {
+  const [expired, ...swept] = (await rivaling(racers, 'count')) as number[]
+  const last = (await racers.one('sweep', { name: 'sweep' })) as number
+  const count = swept.reduce((sum, one) => sum + one, last)
+  ok(
+    count <= (expired ?? 0),
+    `sweep counts a session only if it deleted it. Of ${expired} that had expired the processes counted ${count}`,
+  )
 }
 
 /** Flags of Node.js that say how modules are found and compiled, of those this process was started with. */
@@ -260,5 +163,3 @@ function checked(options: RaceOptions): Required<RaceOptions> {
   check.end()
   return { module, processes, increments, world, execArgv, timeout }
 }
-
-const failure = (message: string) => new AssertionError({ message })
