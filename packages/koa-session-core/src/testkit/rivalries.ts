@@ -1,4 +1,5 @@
 import type { Store, SweepableStore } from '../store.js'
+import { elapsed } from '../waiting.js'
 import { sweepDelay, withFastClock } from './clock.js'
 import type { Progress } from './race-progress.js'
 import {
@@ -174,9 +175,10 @@ const sweep: Rivalry = {
     const hint = advice.sweep
     const pair = pairOf(key)
     const [subject] = subjectsOf(key)
+    const began = elapsed()
     for (const each of pair) must(await createLongAgo(store, each, subject), isCreated)
     // Now sooner, now later, so that a sweep is under way.
-    if (n % 4 === 3) await progress.wait()
+    if (n % 4 === 3) for (const end = 2 * elapsed() - began; elapsed() < end; ) await progress.wait()
     const versions: string[] = []
     for (const each of pair) {
       const record = fresh(n, subject)
