@@ -33,9 +33,12 @@ export class Progress {
     this.#lastTurn = elapsed()
   }
 
-  /** Leaves the processor to the other processes for a moment, because this one has to wait for them. */
-  async wait(): Promise<void> {
-    Atomics.wait(sleeper, 0, 0, 0.1)
+  /**
+   * Leaves the processor, and locks that are not fair, to the other processes: for a moment, or as long as the calls since
+   * `began` took.
+   */
+  async wait(began = Number.POSITIVE_INFINITY): Promise<void> {
+    Atomics.wait(sleeper, 0, 0, Math.min(Math.max(elapsed() - began, 0.1), 100))
     await this.turn()
   }
 }

@@ -115,7 +115,8 @@ const touch: Rivalry = {
   },
 
   async rival(store, key, progress, { rank, size }) {
-    for (let n = 0, lost: string | undefined; !progress.isStopped; n++, await progress.turn()) {
+    for (let n = 0, lost: string | undefined; !progress.isStopped; n++) {
+      const began = elapsed()
       const found = await look(store, key, advice.touch)
       if (!found) {
         await progress.wait()
@@ -123,9 +124,13 @@ const touch: Rivalry = {
       }
       must(found.version !== lost, 'A touch at the stored version is true, whatever other processes touch meanwhile')
       // No two touches are the same.
-      if (await store.touch(key, timesOf(Date.now() + n * size + rank), found.version)) continue
+      if (await store.touch(key, timesOf(Date.now() + n * size + rank), found.version)) {
+        await progress.wait(began)
+        continue
+      }
       lost = found.version
       progress.meet()
+      await progress.turn()
     }
   },
 }
@@ -204,7 +209,8 @@ const sweep: Rivalry = {
       each => store.write(each, none, none.version),
       () => keysOf(store, subjectsOf(key)[0]),
     ]
-    for (let n = 0; !progress.isStopped; n++, await progress.turn()) {
+    for (let n = 0, began = elapsed(); !progress.isStopped; n++, await progress.wait(began)) {
+      began = elapsed()
       // One only sweeps, one does all else, and any others do both.
       if (rank !== 1 || size === 2) {
         const each = pairOf(key)[n % 2] ?? key
