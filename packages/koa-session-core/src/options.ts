@@ -1,7 +1,7 @@
 import { types } from 'node:util'
 import type { Context } from 'koa'
 import { type AdoptOptions, checkAdopt } from './adopt-options.js'
-import { isWhole, OptionCheck, show } from './check.js'
+import { isWhole, kindOf, OptionCheck, show } from './check.js'
 import { type Codec, jsonCodec } from './codec.js'
 import { type CookieOptions, cookieTransport, type IdTransport, idTransport, type Transport } from './cookie.js'
 import { encryption, noSeal, type Seal } from './encryption.js'
@@ -281,7 +281,7 @@ function hashed(subject: (data: SessionData) => string | undefined): (data: Sess
     const whose: unknown = subject(data)
     if (whose === undefined) return undefined
     if (typeof whose === 'string' && whose !== '') return sha256(whose)
-    const got = whose === '' ? 'an empty string' : typeof whose
+    const got = whose === '' ? 'an empty string' : kindOf(whose)
     throw new TypeError(`session(): option subject must return a non-empty string or undefined, got ${got}`)
   }
 }

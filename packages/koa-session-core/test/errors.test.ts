@@ -283,3 +283,23 @@ test('programmer mistakes are a TypeError without a code of ours', async t => {
   await t.throwsAsync(sessions.revoke('x'), { instanceOf: TypeError })
   t.throws(() => session({ store: 5 as never }), { instanceOf: TypeError })
 })
+
+test('a subject of a wrong type is a TypeError that names it', async t => {
+  const wrong = {
+    null: null,
+    'a number': 5,
+    'an empty string': '',
+    'a Promise, which must be awaited first': Promise.resolve('ann'),
+  }
+  for (const [got, value] of Object.entries(wrong)) {
+    const { client, errors } = await site(
+      t,
+      ctx => {
+        ctx.session.a = 1
+      },
+      { subject: () => value as never },
+    )
+    t.is((await client().get('/')).status, 500)
+    t.is(errors[0]?.message, `session(): option subject must return a non-empty string or undefined, got ${got}`)
+  }
+})
