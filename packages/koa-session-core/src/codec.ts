@@ -74,7 +74,7 @@ function isJson(value: unknown, path: Path, seen: Set<object>): boolean {
   if (typeof value !== 'object' || value === null) {
     if (isJsonPrimitive(value)) return true
     if (typeof value === 'number' || typeof value === 'undefined' || typeof value === 'bigint') return false
-    throw refusal(`a ${typeof value}`, path)
+    throw refusal(`a ${typeof value}`, path, undefined, remedy)
   }
   if (seen.has(value)) return false
   seen.add(value)
@@ -115,15 +115,23 @@ function isJson(value: unknown, path: Path, seen: Set<object>): boolean {
 function entriesOf(value: object, prototype: object, path: Path): unknown[][] {
   const same = comesBack(value, prototype)
   if (!same) {
-    const name: unknown = prototype.constructor?.name
-    const kind = `an instance of ${typeof name === 'string' && name !== '' ? name : 'a class'}`
-    throw refusal(same === false ? `${kind} that would come back different` : kind, path)
+    const kind = instanceOf(prototype)
+    throw refusal(same === false ? `${kind} that would come back different` : kind, path, undefined, remedy)
   }
   if (types.isMap(value)) return [...value]
   return types.isSet(value) ? Array.from(value, item => [item]) : []
 }
 
-function refusal(kind: string, path: Path, cause?: unknown): SessionError {
+const remedy = ': store plain data instead, such as an id'
+
+/** How messages call an object with that prototype, which is none of the usual ones. */
+function instanceOf(prototype: object): string {
+  const name: unknown = prototype.constructor?.name
+  if (name === 'Object') return 'an object with a prototype of its own'
+  return `an instance of ${typeof name === 'string' && name !== '' ? name : 'a class'}`
+}
+
+function refusal(kind: string, path: Path, cause?: unknown, advice = ''): SessionError {
   const steps = path.map(step => {
     if (typeof step === 'number') return `.entries()[${step}]`
     if (/^\d+$/.test(step)) return `[${step}]`
@@ -131,5 +139,5 @@ function refusal(kind: string, path: Path, cause?: unknown): SessionError {
   })
   const text = steps.join('').replace(/^\./, '')
   const place = text.length > 200 ? `${text.slice(0, 200)}…` : text || 'the top level'
-  return new SessionError('ERR_SESSION_ENCODE', `a session cannot hold ${kind}, found at ${place}`, cause)
+  return new SessionError('ERR_SESSION_ENCODE', `a session cannot hold ${kind}, found at ${place}${advice}`, cause)
 }

@@ -36,6 +36,7 @@ export class SessionError extends Error {
   constructor(code: SessionErrorCode, message: string, cause?: unknown) {
     super(message, cause === undefined ? undefined : { cause: isSessionError(cause) ? cause : scrubbed(cause) })
     this.code = code
+    showCode(this, code)
     this.status = codes[code].status
     if (codes[code].retry) this.headers = { 'Retry-After': '1' }
     Object.defineProperty(this, brand, { value: true })
@@ -44,6 +45,17 @@ export class SessionError extends Error {
   override get name(): string {
     return 'SessionError'
   }
+}
+
+/** `error` with a code of its own. */
+export function coded(error: Error, code: string): Error {
+  showCode(error, code)
+  return Object.assign(error, { code })
+}
+
+/** Put the code into the first line of the stack, as Node does: Koa logs nothing else of an error. */
+function showCode(error: Error, code: string): void {
+  if (error.stack) error.stack = error.stack.replace(error.name, `${error.name} [${code}]`)
 }
 
 /** Whether `error` is a SessionError, of this or a second installed copy of this package. */

@@ -18,10 +18,19 @@ import { PendingOperations } from './pending-operations.js'
 import type { Live } from './record.js'
 import type { Reply } from './reply.js'
 import type { Restriction } from './restriction.js'
-import { assign, fill, type SaveOptions, SessionBag, type SessionCallback, type SessionData } from './session.js'
+import {
+  assign,
+  end,
+  fill,
+  isData,
+  type SaveOptions,
+  SessionBag,
+  type SessionCallback,
+  type SessionData,
+} from './session.js'
 import { takeFlash } from './take-flash.js'
 import { touch } from './touch.js'
-import { UnsavedChanges } from './unsaved-changes.js'
+import { isWatchingHeld, UnsavedChanges } from './unsaved-changes.js'
 
 export interface RequestOptions {
   readonly storeFailure: 'reject' | 'anonymous'
@@ -161,7 +170,7 @@ export class RequestSession implements Client, FlashHandle {
   get session(): SessionBag {
     this.#use()
     const bag = this.#open(this.draft)
-    if (this.#finished) this.#afterCommit()?.watch(this.draft, this.#engine.options.codec)
+    if (this.#finished) this.#watch('taken')
     return bag
   }
 
@@ -172,9 +181,12 @@ export class RequestSession implements Client, FlashHandle {
       this.#leave(false)
       return
     }
-    // A Map, a Date or a promise that nobody awaited has no data as properties: the session would be empty.
-    if (typeof value !== 'object' || Object.prototype.toString.call(value) !== '[object Object]') {
-      throw new TypeError(`ctx.session must be set to an object, or to null to end it, got ${kindOf(value)}`)
+    if (!isData(value)) {
+      const kind =
+        typeof value === 'object'
+          ? kindOf(value).replace(/^an object$/, '$& with a prototype of its own')
+          : typeof value
+      throw new TypeError(`ctx.session must be set to a plain object, or to null to end it, got ${kind}`)
     }
     const bag = this.#open(this.draft)
     if (value !== bag) assign(bag, value)
@@ -184,6 +196,10 @@ export class RequestSession implements Client, FlashHandle {
     const reply = this.#reply
     if (reply) this.#unsaved ??= new UnsavedChanges(last => reply.whenOver(last), this.report)
     return this.#unsaved
+  }
+
+  #watch(by: 'taken' | 'held'): void {
+    this.#afterCommit()?.watch(this.draft, this.#engine.options.codec, by)
   }
 
   get #ownMark(): string {
@@ -248,7 +264,7 @@ export class RequestSession implements Client, FlashHandle {
     const next = new Draft(this.#engine.options)
     if (isLogin) next.queued = old.queued
     old.leave()
-    if (old.bag) Object.freeze(old.bag)
+    if (old.bag) end(old.bag)
     this.#current = next
     this.#endings ??= new Endings(this.#engine, () => this.#ownMark)
     return this.#endings.add({ old, next, isLogin })
@@ -294,6 +310,7 @@ export class RequestSession implements Client, FlashHandle {
     const isUnchanged = failure === undefined && this.#isUnchanged
     if (!isUnchanged) await this.#prove(failure !== undefined, deadline)
     this.#finished = true
+    if (this.draft.bag && isWatchingHeld()) this.#watch('held')
     this.#keepAlive?.stop?.()
     this.#pending?.finish()
     try {

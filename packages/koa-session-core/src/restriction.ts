@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { IdTransport } from './cookie.js'
+import { coded } from './errors.js'
 import { isFirst } from './warn-once.js'
 
 /**
@@ -55,5 +56,5 @@ const codes = { outside: 'KOA_SESSION_OUTSIDE_PATH', 'cross-site': 'KOA_SESSION_
 /** An error that says how to repair the app. The first time only. */
 export function adviceOn(restriction: Restriction): Error | undefined {
   const code = codes[restriction]
-  return isFirst(code) ? Object.assign(new Error(messages[restriction]), { code }) : undefined
+  return isFirst(code) ? coded(new Error(messages[restriction]), code) : undefined
 }

@@ -189,6 +189,32 @@ function refuse(name: string): never {
   throw new TypeError(`session.${name} is a member of every session and cannot be overwritten; choose another key`)
 }
 
+/** Whether `value` is nothing but its properties. It may come from another realm. */
+export function isData(value: unknown): value is object {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
+  const prototype: object | null = Object.getPrototypeOf(value)
+  return prototype === null || Object.getPrototypeOf(prototype) === null
+}
+
+/** Keep the data of `bag`, whose session has ended, and refuse every change of them. */
+export function end(bag: object): void {
+  for (const [name, property] of Object.entries(Object.getOwnPropertyDescriptors(bag))) {
+    if (!property.configurable || !('value' in property)) continue
+    Object.defineProperty(bag, name, { get: () => property.value, set: () => refuseEnded(name) })
+  }
+  Object.setPrototypeOf(bag, endedPrototype)
+  Object.freeze(bag)
+}
+
+// Properties that a session has not are set here.
+const endedPrototype = new Proxy(prototype, { set: (_, name) => refuseEnded(String(name)) })
+
+function refuseEnded(name: string): never {
+  throw new TypeError(
+    `session.${name} cannot be changed: this session has ended. ctx.session is the one that took its place`,
+  )
+}
+
 /** Give `bag` the own properties of `data`, or throw a TypeError and leave it as it is. */
 export function assign(bag: SessionBag, data: object): void {
   const properties: Record<string, unknown> = { ...data }

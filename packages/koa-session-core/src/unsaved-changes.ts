@@ -1,12 +1,16 @@
 import type { Draft } from './draft.js'
+import { coded } from './errors.js'
 import type { GuardedCodec } from './guarded-codec.js'
 import { setTimeout } from './waiting.js'
 
 /** How long a change may wait for `save`, in milliseconds. */
 const patience = 1_000
 
-/** The number of sessions still to compare. Comparing costs as much as a commit, and apps make this mistake early. */
-let left = 100
+/** The numbers of sessions still to compare. Comparing costs as much as a commit, and apps make this mistake early. */
+const left = { taken: 100, held: 100 }
+
+/** Whether sessions are still compared that their handlers may hold in a variable. */
+export const isWatchingHeld = (): boolean => left.held > 0
 
 /** Runs `last` when the response is out, or given up. */
 type WhenOver = (last: () => void) => void
@@ -34,11 +38,11 @@ export class UnsavedChanges {
     if (this.#isUnsaved) this.#isUnsaved = false
   }
 
-  /** The app takes the session, and may set a property. */
-  watch(draft: Draft, codec: GuardedCodec): void {
-    if (this.#isWatched || left === 0) return
+  /** The app takes the session, or its handler may still hold it in a variable, and may set a property. */
+  watch(draft: Draft, codec: GuardedCodec, by: 'taken' | 'held'): void {
+    if (this.#isWatched || left[by] === 0) return
     this.#isWatched = true
-    left--
+    left[by]--
     const before = textOf(draft, codec)
     const compare = () => {
       if (textOf(draft, codec) !== before && !draft.isLeft && !draft.isGone && draft.dirty()) {
@@ -50,7 +54,7 @@ export class UnsavedChanges {
 
   #tell(what: string): void {
     const message = `${what} came after the session was committed and was not saved: call await ctx.session.save() after it`
-    this.#report(Object.assign(new TypeError(message), { code: 'KOA_SESSION_UNSAVED' }))
+    this.#report(coded(new TypeError(message), 'KOA_SESSION_UNSAVED'))
   }
 }
 

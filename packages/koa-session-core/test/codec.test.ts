@@ -151,9 +151,15 @@ for (const [title, value, kind] of refused) {
 
 test('A refusal inside a Map or Set names the number of the entry, not its key', t => {
   const { message } = refusal({ users: new Map([['a', 1], ['hunter2', new Set([{ login() {} }])] as never]) })
-  t.regex(message, /a function, found at users\.entries\(\)\[1\]\.entries\(\)\[0\]\.login$/)
-  t.regex(refusal(() => 1).message, /a function, found at the top level$/)
-  t.regex(refusal(new Map([[Symbol('key'), 1]])).message, /a symbol, found at entries\(\)\[0\]$/)
+  t.regex(
+    message,
+    /a function, found at users\.entries\(\)\[1\]\.entries\(\)\[0\]\.login: store plain data instead, such as an id$/,
+  )
+  t.regex(refusal(() => 1).message, /a function, found at the top level: store plain data instead, such as an id$/)
+  t.regex(
+    refusal(new Map([[Symbol('key'), 1]])).message,
+    /a symbol, found at entries\(\)\[0\]: store plain data instead, such as an id$/,
+  )
 })
 
 test('A getter is refused, naming where it is, without calling it', t => {

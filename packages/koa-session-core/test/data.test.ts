@@ -129,9 +129,21 @@ const fail = (): never => {
   throw new Error('code of the app was called')
 }
 const refused: [title: string, change: (bag: any) => void, message: RegExp][] = [
-  ['a function', bag => (bag.user.address.city = fail), /a function, found at user\.address\.city$/],
-  ['a symbol', bag => (bag.counter = Symbol('s')), /a symbol, found at counter$/],
-  ['a toJSON method', bag => (bag.user.toJSON = fail), /a function, found at user\.toJSON$/],
+  [
+    'a function',
+    bag => (bag.user.address.city = fail),
+    /a function, found at user\.address\.city: store plain data instead, such as an id$/,
+  ],
+  [
+    'a symbol',
+    bag => (bag.counter = Symbol('s')),
+    /a symbol, found at counter: store plain data instead, such as an id$/,
+  ],
+  [
+    'a toJSON method',
+    bag => (bag.user.toJSON = fail),
+    /a function, found at user\.toJSON: store plain data instead, such as an id$/,
+  ],
   [
     'a toJSON method that is not enumerable',
     bag => Object.defineProperty(bag.user, 'toJSON', { value: fail }),
@@ -185,7 +197,11 @@ const refused: [title: string, change: (bag: any) => void, message: RegExp][] = 
   ],
   ['a class for prototype of an array', bag => Object.setPrototypeOf(bag.list, class A {}.prototype), /of A, found at/],
   ['a Proxy of what was there', bag => (bag.user = new Proxy(bag.user, {})), /a Proxy, found at user$/],
-  ['an instance of a class', bag => (bag.list[2] = new (class A {})()), /of A, found at list\[2\]$/],
+  [
+    'an instance of a class',
+    bag => (bag.list[2] = new (class A {})()),
+    /of A, found at list\[2\]: store plain data instead, such as an id$/,
+  ],
   [
     'a getter that throws at the top',
     bag => Object.defineProperty(bag, 'a', { get: fail, enumerable: true }),

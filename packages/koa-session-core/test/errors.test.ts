@@ -32,6 +32,8 @@ test('a SessionError has a stable code, the status of its code, and expose is fa
     t.false('cause' in error)
     t.true(isSessionError(error))
     t.regex(String(error), /^SessionError: what happened$/)
+    // Koa logs the stack and nothing else.
+    t.is(error.stack?.split('\n')[0], `SessionError [${code}]: what happened`)
   }
 })
 

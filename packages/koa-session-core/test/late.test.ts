@@ -62,6 +62,7 @@ for (const [on, platform] of Object.entries(platforms)) {
           ['KOA_SESSION_UNSAVED'],
         )
         t.true(told[0] instanceof TypeError)
+        t.regex(told[0]?.stack as string, /^TypeError \[KOA_SESSION_UNSAVED\]: /)
         t.regex(told[0]?.message as string, /await ctx\.session\.save\(\)/)
         t.deepEqual(left, { session: { a: 1 }, flash: [] })
       })
@@ -189,6 +190,43 @@ test('A property that is set after the response and not saved is told to onError
   await browser.get('/forgotten')
   t.is(await told, 'KOA_SESSION_UNSAVED')
   t.is(late.length, 0)
+  t.deepEqual((await browser.get('/get')).json, { who: 'me', late: 1 })
+})
+
+// First, because only the first sessions of a process are compared.
+test.serial('A property that is set after the response by a variable of the handler is told too', async t => {
+  const told: (Error & { code?: string })[] = []
+  const late = (keep: (ctx: Ctx) => unknown): Handler => {
+    return ctx => {
+      const { session } = ctx
+      session.who ??= 'me'
+      ctx.res.once('close', async () => {
+        session.late = (session.late ?? 0) + 1
+        await keep(ctx)
+      })
+    }
+  }
+  const { client } = await site(
+    t,
+    {
+      '/forgotten': late(() => {}),
+      '/saved': late(ctx => ctx.session.save()),
+      '/ended': late(ctx => ctx.session.destroy()),
+      '/get': ctx => ({ ...ctx.session }),
+    },
+    { onError: error => void told.push(error) },
+  )
+  const browser = client()
+  await browser.get('/saved')
+  await client().get('/ended')
+  await browser.get('/get')
+  // Each of the others has its second before this one has.
+  await browser.get('/forgotten')
+  while (told.length === 0) await setTimeout(5)
+  t.deepEqual(
+    told.map(({ code }) => code),
+    ['KOA_SESSION_UNSAVED'],
+  )
   t.deepEqual((await browser.get('/get')).json, { who: 'me', late: 1 })
 })
 

@@ -66,9 +66,9 @@ const refused: [title: string, expression: string, kind: string][] = [
   ['a Proxy', 'new Proxy({}, {})', 'a Proxy'],
   ['an instance of a class', 'new (class Cart {})()', 'an instance of Cart'],
   ['a class that extends nothing', 'Object.create((class Cart extends null {}).prototype)', 'an instance of Cart'],
-  ['a class called Object', 'Object.create((class Object extends null {}).prototype)', 'an instance of Object'],
+  ['a class called Object', 'Object.create((class Object extends null {}).prototype)', 'an object with a'],
   ['a bound class', 'Object.create({ __proto__: null, constructor: (class A {}).bind() })', 'an instance of bound A'],
-  ['a prototype that names Object', 'Object.create({ __proto__: null, constructor: Object })', 'an instance of Object'],
+  ['a prototype that names Object', 'Object.create({ __proto__: null, constructor: Object })', 'an object with a'],
   ['a prototype that names Map', 'Object.create({ __proto__: null, constructor: Map })', 'an instance of Map'],
   [
     'a getter for constructor',
@@ -78,9 +78,9 @@ const refused: [title: string, expression: string, kind: string][] = [
   [
     'a Proxy for a prototype',
     'Object.create(new Proxy({}, { getOwnPropertyDescriptor() { throw 1 } }))',
-    'an instance',
+    'an object with a prototype of its own',
   ],
-  ['an inherited property', 'Object.create({ a: 1 })', 'an instance of'],
+  ['an inherited property', 'Object.create({ a: 1 })', 'an object with a prototype'],
   ['a subclass of Map', 'new (class Carts extends Map {})()', 'an instance of Carts'],
   ['a subclass of Array', 'new (class List extends Array {})()', 'an instance of List'],
   ['a subclass of Date', 'new (class Day extends Date {})()', 'an instance of Day'],

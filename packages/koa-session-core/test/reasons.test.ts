@@ -89,7 +89,7 @@ for (const [what, error, reason] of reasons) {
     ] as const) {
       const { message, stack, cause } = await failureOf(t, error, path)
       t.is(message, `store broken: ${operation} failed: ${reason}`)
-      t.is(stack?.split('\n')[0], `SessionError: ${message}`, 'what the log of Koa begins with')
+      t.is(stack?.split('\n')[0], `SessionError [ERR_SESSION_STORE]: ${message}`, 'what the log of Koa begins with')
       t.true(cause instanceof Error && cause.message !== '')
     }
   })
