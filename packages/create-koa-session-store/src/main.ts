@@ -19,8 +19,9 @@ ${factory}() is in ${folder}. What is left to do:
   cd ${folder}
   npm install
   npm test          # what fails now is what is marked by TODO
+  grep -rn TODO . --exclude-dir=node_modules --exclude-dir=dist --exclude-dir=build
 
-Replace each TODO in src/client.ts and src/store.ts by your driver, until all tests pass. "Writing a store" in the
+The last command finds what is left. Replace each TODO, in src/client.ts and src/store.ts by your driver, until all tests pass. "Writing a store" in the
 documentation of koa-session-core explains what each method must and must never do.
 `
 

@@ -21,7 +21,10 @@ test('writes the package, and says what is left to do', async t => {
   const { code, output, errors } = await run('my-store')
   t.is(code, 0)
   t.is(errors, '')
-  t.regex(output, /^myStore\(\) is in my-store\. .*\n\n {2}cd my-store\n {2}npm install\n {2}npm test /m)
+  t.regex(
+    output,
+    /^myStore\(\) is in my-store\. .*\n\n {2}cd my-store\n {2}npm install\n {2}npm test .*\n {2}grep -rn TODO \. --exclude-dir=node_modules /m,
+  )
   t.is(JSON.parse(await readFile(join(folder, 'my-store/package.json'), 'utf8')).name, 'koa-session-store-my-store')
 })
 

@@ -161,8 +161,12 @@ function hintFor(
   whose: string,
 ): string | undefined {
   const plain = plainName(name)
-  const hint = Object.hasOwn(hints, plain) ? hints[plain] : undefined
-  if (hint !== undefined && !known.includes(hint)) return hint
+  let hint = Object.hasOwn(hints, plain) ? hints[plain] : undefined
+  if (hint !== undefined && !known.includes(hint)) {
+    if (!isIdentifier(hint)) return hint
+    // It names an option of other functions that share these hints.
+    hint = undefined
+  }
   const isClose = (one: string) => distance(plainName(one), plain) <= (one.length > 4 ? 2 : 1)
   const meant = hint ?? known.find(isClose) ?? (/ur[il]$/.test(plain) && known.includes('url') ? 'url' : undefined)
   return meant === undefined ? undefined : `did you mean ${whose}${meant}?`

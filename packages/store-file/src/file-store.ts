@@ -170,7 +170,7 @@ async function write(
 const names = {
   known: ['directory'],
   hints: {
-    ...storeHints('a store that has connections'),
+    ...storeHints('a store that has connections', 'directory'),
     ...{ dir: 'directory', folder: 'directory', path: 'directory', url: 'directory' },
   },
 }

@@ -36,7 +36,7 @@ export type SqliteStoreOptions = {
 const names = {
   known: ['database', 'path', 'table', 'createTable'],
   hints: {
-    ...storeHints('database: new DatabaseSync(path)'),
+    ...storeHints('database: new DatabaseSync(path)', 'path'),
     ...{ client: 'database', db: 'database', connection: 'database', conn: 'database', sqlite: 'database' },
     ...{ uri: 'path', url: 'path', file: 'path', filename: 'path', storage: 'path', dir: 'path', directory: 'path' },
     ...{ tablename: 'table', createdatabasetable: 'createTable' },

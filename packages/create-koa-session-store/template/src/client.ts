@@ -10,6 +10,8 @@ export interface Client {
 /**
  * TODO 2: connect, by the driver's own function. Set the driver's timeouts, and listen to the client's `error` event, so that an
  * idle disconnect does not end the process.
+ * A backend without a server takes another option than `url`, such as `path`: rename it here and in src/store.ts, in src/options.ts
+ * with a check of its own and `storeHints('client', 'path')`, in test/ and in the README.
  */
 export async function connect(_url: string): Promise<Client> {
   return {

@@ -28,7 +28,7 @@ export function checkedOptions(options: AcmeStoreOptions) {
   const { client, url, prefix = 'session:' } = options
   check.either(options, 'client', 'url')
   // TODO 3: name the methods of the client that the store calls.
-  if (client !== undefined) check.methods('client', client, ['close'])
+  if (client !== undefined) check.methods('client', client, ['todo'])
   if (url !== undefined) check.url('url', url, ['acme://'])
   check.that('prefix', typeof prefix === 'string' && prefix !== '', 'must be a non-empty string', prefix)
   check.end()

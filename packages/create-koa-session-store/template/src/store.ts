@@ -58,6 +58,7 @@ export function acmeStore(options: AcmeStoreOptions): SweepableStore & Enumerabl
       const subject = call?.subject
       for (let last = ''; ; ) {
         // TODO 9: in order, the next keys of live records after `last`, at most `batch`; with `subject`, of that subject's only.
+        // Fewer than `batch` say that there are no more, so skip dead records here, and go on until there are enough.
         const keys = await use(
           call,
           async (client): Promise<string[]> => client.todo('keys', prefix, last, Date.now(), batch, subject),
