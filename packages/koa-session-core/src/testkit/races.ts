@@ -87,7 +87,8 @@ export const raceCases: Case[] = [
             ? await Promise.all([writing(), touching()])
             : (await Promise.all([touching(), writing()])).reverse()
         is(won, true, 'A touch keeps the version, so the write wins')
-        await holds(pick(stores, 0), key, next, 'Before the write the touch is overwritten, after it the touch loses')
+        const rule = 'A touch that meets a write leaves no trace: it must not write back what it read before'
+        await holds(pick(stores, 0), key, next, rule)
         stored = next
       }
     },
