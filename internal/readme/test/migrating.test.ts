@@ -74,6 +74,8 @@ async function page(ctx: any): Promise<void> {
   if (ctx.path === '/add') ctx.session.cart = [...(ctx.session.cart ?? []), item]
   if (ctx.path === '/set') ctx.session[item] = true
   if (ctx.path === '/end') ctx.session = null
+  if (ctx.path === '/replace') ctx.session = { passport: { user: 1 } }
+  if (ctx.path === '/for-ever') setLife(ctx.session, Number.POSITIVE_INFINITY)
   if (ctx.path === '/life') lives[item]?.(ctx.session)
   if (ctx.path === '/regenerate') await ctx.session.regenerate()
   if (ctx.path === '/unsaved') Object.assign(ctx, { sessionSave: false }).session.unsaved = true
@@ -336,6 +338,37 @@ test('changes in the old app after the takeover do not reach the new one, not ev
     await user.get(old, '/end')
     t.deepEqual((await user.get(old)).value, {}, one.name)
     t.deepEqual((await user.get(url)).value, ada, one.name)
+  }
+})
+
+// With express-session, such a request never gets an answer.
+for (const one of all.filter(({ name }) => name.startsWith('koa-'))) {
+  test(`${one.name}: a session that the app has replaced, or that never ends, is taken over`, async t => {
+    const old = await oldApp(t, one)
+    const url = await newApp(t, one)
+    for (const path of ['/replace', '/for-ever']) {
+      const visitor = new Visitor()
+      await visitor.get(old, '/sign-in')
+      await visitor.get(old, path)
+      const before = (await visitor.get(old)).value
+      const { status, value } = await visitor.get(url)
+      t.deepEqual({ path, status, value }, { path, status: 200, value: before })
+      if (path === '/replace') t.deepEqual(value, { passport: { user: 1 } })
+    }
+  })
+}
+
+test('a sign-in in the old app that keeps the old id does not reach the new one, even if it deletes the new cookie', async t => {
+  for (const one of all) {
+    const old = await oldApp(t, one)
+    const url = await newApp(t, one)
+    const visitor = new Visitor()
+    await visitor.get(old, '/add?item=tea')
+    t.deepEqual((await visitor.get(url)).value, { cart: ['tea'] }, one.name)
+    await visitor.get(old, '/sign-in')
+    visitor.jar.delete('sid')
+    const user = one === koaSessionCookies ? { passport: { user: 1 } } : {}
+    t.deepEqual((await visitor.get(url)).value, { cart: ['tea'], ...user }, one.name)
   }
 })
 
