@@ -544,7 +544,9 @@ class World {
     const isRevoked = isLogged && now.reason === 'revoked'
     const isCopy = user !== undefined && had(seen, user)
     const isOpen = isRevoked ? now.successor === grave.stone.successor && !isCopy : now === grave.stone
-    const mayConfirm = isLogged && (isOpen || (now.reason === 'confirmed' && this.#live(now.successor)))
+    // Beside a login that has stored its session: as long as that one lives.
+    const isDouble = isLogged && now.reason === 'confirmed'
+    const mayConfirm = isLogged && (isDouble ? this.#live(now.successor) !== undefined : isOpen)
     if (isLogged && (isLogin || mayConfirm)) {
       this.#bury(grave.at, id, 'confirmed')
       return true
