@@ -7,7 +7,7 @@ const idle = 'set idleTimeout and absoluteTimeout, in milliseconds'
 const named = 'leave it out, or set cookie.name; not to the old name while adopt takes over old sessions'
 const persistent = 'for a persistent cookie set maxAge, in milliseconds, beside cookie'
 const renewed =
-  'a session in use is renewed by itself, and so is its persistent cookie (maxAge), until absoluteTimeout: Infinity renews without end'
+  'a session in use is renewed by itself, and so is its persistent cookie (maxAge), until absoluteTimeout; with Infinity, without end'
 const unsigned = 'ids are not signed, because 32 random bytes cannot be guessed'
 const secret = `${unsigned}; to encrypt what the store keeps, use encryptionKeys`
 const ids = 'ids are always 32 random bytes'
