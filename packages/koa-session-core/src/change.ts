@@ -1,3 +1,4 @@
+import type { DataText } from './data.js'
 import type { Deadline } from './deadlines.js'
 import type { Draft, View } from './draft.js'
 import type { Engine } from './engine.js'
@@ -37,6 +38,8 @@ export interface Change extends Attempt {
   readonly id?: string | undefined
   /** The flash messages that go along. */
   readonly queued: readonly Queued[]
+  /** The data, if they are those of the user's object. */
+  readonly data: DataText | undefined
   /** The keys that the request changed, if the user's object does not show yet what others did. */
   readonly mine: readonly string[] | undefined
   /** Whether this makes one session more of its subject, where their number is limited. */
@@ -99,7 +102,7 @@ export function changeOf(
     if (!isRevoked && change && !rotates && !view.dirty && !confirms) {
       // What the change left is what is stored, or nothing yet: there is nothing to write, and nothing to revert.
       if (newest === null) return undefined
-      return { record: newest, session: newest, queued: [], mine: undefined, isOneMore: false, undo }
+      return { record: newest, session: newest, queued: [], data: undefined, mine: undefined, isOneMore: false, undo }
     }
     if (isRevoked || (!rotates && !view.dirty)) {
       undo()
@@ -110,7 +113,9 @@ export function changeOf(
     const isOneMore = maxSessionsPerSubject !== Number.POSITIVE_INFINITY && draft.authenticates(view)
     const id = rotates ? newId() : undefined
     const session = draft.compose(id === undefined ? key : engine.options.keyOf(id), view, newest)
-    const parts = { session, queued: [...draft.queued], mine: view.mine, isOneMore }
+    // The last commit of a request compares no more.
+    const data = draft.bag && isShown && !given ? view.data.follow(draft.bag) : undefined
+    const parts = { session, queued: [...draft.queued], data, mine: view.mine, isOneMore }
     if (!rotates && !confirms) return { record: session, ...parts, undo: change && undo }
     return {
       record: confirms

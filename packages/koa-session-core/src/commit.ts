@@ -141,9 +141,9 @@ async function replace(
     ? await sessions.replace(start?.key ?? key, plan, asking)
     : { seen: start }
   if (attempt) {
-    const { session, id, queued, mine, isOneMore, record } = attempt
+    const { session, id, queued, data, mine, isOneMore, record } = attempt
     if (id !== undefined) draft.moveTo(id)
-    draft.settle(session, queued, mine, record === session ? (state ?? null) : session)
+    draft.settle({ next: session, queued, data, mine }, record === session ? (state ?? null) : session)
     if (id !== undefined) store.event('rotated', key)
     else if (!known) store.event('created', key)
     if (isOneMore) await limit(engine, draft, session, how)

@@ -24,6 +24,12 @@ export class DataText {
     return data
   }
 
+  /** `bag`, of which this is the text, is the copy that the app goes on with. */
+  follow(bag: object): this {
+    if (this.#codec.isJson(this.text)) this.#given = Given.of(shallowCopy(bag))
+    return this
+  }
+
   /** The data for any other use. Throws ERR_SESSION_DECODE. */
   copy(): Data {
     return this.#codec.decodeData(this.text)

@@ -72,6 +72,17 @@ export type Standing =
 const asNew: Standing = { kind: 'new' }
 const asStored: Standing = { kind: 'stored' }
 
+/** A state that has been stored. */
+export interface Written {
+  readonly next: Live
+  /** The flash messages that were stored with it. */
+  readonly queued: readonly Queued[]
+  /** Its data, if the user's object had the same. */
+  readonly data: DataText | undefined
+  /** The keys that this request changed, if the user's object does not show the changes of others yet. */
+  readonly mine: readonly string[] | undefined
+}
+
 /** A value of the user's object, and how to give all objects inside what they held. */
 interface Kept {
   readonly value: unknown
@@ -141,10 +152,11 @@ export class Draft {
     else if (standing.kind !== 'left') this.standing = { kind: 'left', at: undefined }
   }
 
-  #know(state: Live): void {
+  #know(state: Live, data?: DataText): void {
     this.#known = state
+    if (data) this.#text = data
     // A touch moves the times only: the app's copy still belongs to the same text.
-    if (this.#text && this.#text.text !== state.texts().data) this.#text = undefined
+    else if (this.#text && this.#text.text !== state.texts().data) this.#text = undefined
     if (this.standing === asNew) this.standing = asStored
   }
 
@@ -285,14 +297,11 @@ export class Draft {
     })
   }
 
-  /**
-   * `next` has been stored, together with `queued`. `mine`: the keys that this request changed, if the user's object does not show
-   * the changes of others yet. The newest state may be one that others wrote since.
-   */
-  settle(next: Live, queued: readonly Queued[], mine: readonly string[] | undefined, newest: Stored | null): void {
+  /** The newest state may be one that others wrote since. */
+  settle({ next, queued, data, mine }: Written, newest: Stored | null): void {
     // The app may have changed its own keys back since.
     if (mine) this.show(next, mine)
-    this.#know(next)
+    this.#know(next, data)
     this.createdAt = next.createdAt
     if (this.newMaxAge === next.maxAge) this.newMaxAge = undefined
     this.queued = this.queued.filter(one => !queued.includes(one))

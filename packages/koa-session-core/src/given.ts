@@ -32,7 +32,7 @@ export class Given {
     this.#values = values
   }
 
-  /** `undefined`: `JSON.parse` made the data, and the codec would not write them as JSON. */
+  /** `data` come from JSON, or were written as JSON just now. `undefined`: the codec would not write them so. */
   static of(data: Data): Given | undefined {
     const values: unknown[] = Object.values(data)
     for (let index = 0; index < values.length; index++) {
