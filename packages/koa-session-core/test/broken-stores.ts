@@ -16,7 +16,7 @@ type Flaw = (store: FullStore, rows: Rows) => { [Member in keyof FullStore]?: Fu
 
 const alive = (row: SessionRecord | undefined) => (row && row.expiresAt > Date.now() ? row : undefined)
 
-const isDue = ({ expiresAt }: SessionRecord) => expiresAt <= Date.now() - 3_600_000
+const isDue = ({ expiresAt }: Pick<SessionRecord, 'expiresAt'>) => expiresAt <= Date.now() - 3_600_000
 
 /** A right store beside the memory store, made another way: expired rows stay until they are swept. */
 function tableStore(rows: Rows): FullStore {
@@ -317,6 +317,37 @@ const listing =
       yield* change(keys, call?.subject, rows)
     },
   })
+
+/** Sweeps by an index of its own, which only these methods change after the creation. */
+const byIndex =
+  ({ moves, looksAgain = false }: { moves: ('touch' | 'write')[]; looksAgain?: boolean }): Flaw =>
+  (store, rows) => {
+    if (!dues.has(rows)) dues.set(rows, new Map())
+    const index = dues.get(rows) as Map<string, number>
+    return {
+      async write(key, record, expected, call) {
+        const isWritten = await store.write(key, record, expected, call)
+        if (isWritten && (expected === null || moves.includes('write'))) index.set(key, record.expiresAt)
+        return isWritten
+      },
+      async touch(key, times, expected, call) {
+        const isTouched = await store.touch(key, times, expected, call)
+        if (isTouched && moves.includes('touch')) index.set(key, times.expiresAt)
+        return isTouched
+      },
+      async sweep() {
+        let swept = 0
+        for (const [key, expiresAt] of [...index]) {
+          if (!isDue({ expiresAt })) continue
+          index.delete(key)
+          const row = rows.get(key)
+          if (row && (!looksAgain || isDue(row)) && rows.delete(key)) swept++
+        }
+        return swept
+      },
+    }
+  }
+const dues = new WeakMap<Rows, Map<string, number>>()
 
 const withoutSignal = (method: 'read' | 'write' | 'touch' | 'destroy' | 'sweep' | 'keys'): Record<string, Flaw> => ({
   'the signal is ignored': store => ({
@@ -1083,6 +1114,12 @@ export const brokenStores: Record<string, Record<string, Flaw>> = {
         return store.sweep(call)
       },
     }),
+  },
+  'sweep goes by the expiry that a touch or write gave last, later or earlier': {
+    'touch leaves the index of sweep alone': byIndex({ moves: ['write'] }),
+    'write leaves the index of sweep alone': byIndex({ moves: ['touch'] }),
+    'a touched session is spared, and lost from the index': byIndex({ moves: ['write'], looksAgain: true }),
+    'a written session is spared, and lost from the index': byIndex({ moves: ['touch'], looksAgain: true }),
   },
   'a clock that is fast ends no session for good: once it is right again, the session is there': {
     'swept as soon as it has expired': (_, rows) => ({

@@ -25,7 +25,8 @@ const foreign: Record<string, (client: Redis, at: string) => Promise<unknown>> =
 for (const [what, put] of Object.entries(foreign)) {
   declare(`a key of another program is no session, goes to onError and is left alone: ${what}`, async t => {
     const { url = '' } = server ?? {}
-    const world = `foreign ${what}`
+    // No world is the beginning of another one.
+    const world = `foreign ${what}.`
     const client = new Redis(url)
     const store = open(url, world)
     const site = await Site.start({ store })

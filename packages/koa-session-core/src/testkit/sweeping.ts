@@ -37,6 +37,39 @@ export const sweepingCases: Case[] = [
     },
   },
   {
+    title: 'sweep goes by the expiry that a touch or write gave last, later or earlier',
+    needs: 'sweep',
+    async run(world) {
+      const store = await world.openSweepable()
+      const began = Date.now()
+      const [longer, shorter] = [began + 24 * sweepDelay, began + life]
+      for (const expiresAt of [longer, shorter]) {
+        const times = { seenAt: Date.now(), expiresAt }
+        const before = () => newRecord({ expiresAt: expiresAt === longer ? shorter : longer })
+        const [touched, written] = [newKey(), newKey()]
+        const record = await created(store, touched, before())
+        is(await store.touch(touched, times, record.version), true, 'A touch at the stored version is true')
+        const { version } = await created(store, written, before())
+        is(await store.write(written, newRecord(times), version), true, 'A write at the stored version is true')
+        if (expiresAt === shorter) continue
+        await whenSweepable(store, async () => {
+          const rule = 'A session that was touched or written in time is not swept: what sweep goes by moves with it'
+          is(await sweptBy(store), 0, rule)
+          await holds(store, touched, { ...record, ...times }, rule)
+        })
+      }
+      await whenSweepable(store, async () => {
+        is(
+          await sweptBy(store),
+          2,
+          'A session that a touch or write made shorter is swept an hour after its new expiry',
+        )
+        const swept = await withFastClock(longer - began + sweepDelay + 1, () => sweptBy(store))
+        is(swept, 2, 'A session that a touch or write made longer is swept an hour after its new expiry')
+      })
+    },
+  },
+  {
     title: 'a clock that is fast ends no session for good: once it is right again, the session is there',
     async run(world) {
       const store = await world.open()
