@@ -9,7 +9,13 @@ export function storeHints(own: string, place = 'url'): Readonly<Record<string, 
   const encrypted = 'use encryptionKeys of session()'
   const codec = 'use codec of session(): { stringify, parse }'
   const touched = 'use touchInterval of session()'
-  const hints: Record<string, string> = { connection: place, connectionstring: place, constring: place, uri: place }
+  const hints: Record<string, string> = {
+    connection: place,
+    connectionstring: place,
+    constring: place,
+    uri: place,
+    url: place,
+  }
   const others: Record<string, string> = {
     [within]: 'host hostname port user username password pass auth db database ssl tls socket socketpath path options',
     [encrypted]: 'secret crypto',

@@ -2,7 +2,10 @@
  * TODO 1: the part of your driver's client that the store needs. Ask for the least, so that apps can pass any version of it.
  */
 export interface Client {
-  /** Stands for a command of the driver in src/store.ts. Remove it when nothing there calls it any more. */
+  /**
+   * Stands for a command of the driver in src/store.ts. Until nothing there calls it any more, give it to the driver's client too:
+   * `Object.assign(client, { todo })`.
+   */
   todo(place: string, ...values: unknown[]): Promise<never>
   close(): Promise<void>
 }
