@@ -444,14 +444,15 @@ test('Setting ctx.session to an object that is more than its properties is a Typ
   t.deepEqual((await browser.get('/fine')).json, [{ a: 2 }, { a: 2 }])
 })
 
+const endings: Record<string, (ctx: Ctx) => unknown> = {
+  '/regenerate': ctx => ctx.session.regenerate(),
+  '/destroy': ctx => ctx.session.destroy(),
+  '/null': ctx => {
+    ctx.session = null
+  },
+}
+
 test('Setting a property of a session that has ended is a TypeError that says where the new one is', async t => {
-  const endings: Record<string, (ctx: Ctx) => unknown> = {
-    '/regenerate': ctx => ctx.session.regenerate(),
-    '/destroy': ctx => ctx.session.destroy(),
-    '/null': ctx => {
-      ctx.session = null
-    },
-  }
   for (const [path, end] of Object.entries(endings)) {
     const { client } = await site(t, {
       [path]: async ctx => {
@@ -483,13 +484,6 @@ test('Setting a property of a session that has ended is a TypeError that says wh
 })
 
 test('After regenerate, destroy and null the previous object keeps its data and is frozen', async t => {
-  const endings: Record<string, (ctx: Ctx) => unknown> = {
-    '/regenerate': ctx => ctx.session.regenerate(),
-    '/destroy': ctx => ctx.session.destroy(),
-    '/null': ctx => {
-      ctx.session = null
-    },
-  }
   for (const [path, end] of Object.entries(endings)) {
     const { client } = await site(t, {
       '/set': ctx => {

@@ -171,7 +171,7 @@ const names = {
   known: ['directory'],
   hints: {
     ...storeHints('a store that has connections', 'directory'),
-    ...{ dir: 'directory', folder: 'directory', path: 'directory', url: 'directory' },
+    ...{ dir: 'directory', folder: 'directory', path: 'directory' },
   },
 }
 

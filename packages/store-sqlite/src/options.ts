@@ -38,7 +38,7 @@ const names = {
   hints: {
     ...storeHints('database: new DatabaseSync(path)', 'path'),
     ...{ client: 'database', db: 'database', connection: 'database', conn: 'database', sqlite: 'database' },
-    ...{ uri: 'path', url: 'path', file: 'path', filename: 'path', storage: 'path', dir: 'path', directory: 'path' },
+    ...{ file: 'path', filename: 'path', storage: 'path', dir: 'path', directory: 'path' },
     ...{ tablename: 'table', createdatabasetable: 'createTable' },
   },
 }

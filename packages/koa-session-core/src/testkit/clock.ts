@@ -1,9 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Store } from '../store.js'
 
-/** A session stays in its store for this many milliseconds after its expiry. */
-export const sweepDelay = 3_600_000
-
 const ahead = new AsyncLocalStorage<number>()
 const now = (): number => real.now() + (ahead.getStore() ?? 0)
 

@@ -1,8 +1,9 @@
 import type { Store, SweepableStore } from '../store.js'
-import { sweepDelay } from './clock.js'
+import { sweepDelay } from '../sweep-delay.js'
 import type { Progress } from './race-progress.js'
 import { advice, agrees, fresh, look, markOf, must, rules, subjectsOf } from './race-records.js'
 import { type Place, rivalries } from './rivalries.js'
+import { sweptBy } from './sweeping.js'
 
 interface Tasks {
   readonly open: object
@@ -28,12 +29,7 @@ export const tasks: { readonly [Name in Exclude<keyof Tasks, 'open'>]: Run<Tasks
 
   canSweep: async store => 'sweep' in store,
 
-  /** Resolves to the number of sessions it deleted. */
-  async sweep(store) {
-    let swept = 0
-    for (let count = -1; count !== 0; swept += count) count = await (store as SweepableStore).sweep()
-    return swept
-  },
+  sweep: store => sweptBy(store as SweepableStore),
 
   read: async (store, { key }) => markOf(await store.read(key)) ?? null,
 

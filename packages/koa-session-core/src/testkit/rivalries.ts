@@ -1,6 +1,7 @@
 import type { Store, SweepableStore } from '../store.js'
+import { sweepDelay } from '../sweep-delay.js'
 import { elapsed } from '../waiting.js'
-import { sweepDelay, withFastClock } from './clock.js'
+import { withFastClock } from './clock.js'
 import type { Progress } from './race-progress.js'
 import {
   advice,

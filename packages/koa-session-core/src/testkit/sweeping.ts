@@ -1,5 +1,6 @@
 import type { SweepableStore } from '../store.js'
-import { followsClock, sweepDelay, withFastClock } from './clock.js'
+import { sweepDelay } from '../sweep-delay.js'
+import { followsClock, withFastClock } from './clock.js'
 import { created, holds, is, lists } from './expectations.js'
 import { atOnce, type Case, newKey, newRecord, pick, type World } from './world.js'
 
@@ -150,7 +151,8 @@ export const sweepingCases: Case[] = [
 
 const openThree = (world: World) => Promise.all([world.openSweepable(), world.openSweepable(), world.openSweepable()])
 
-async function sweptBy(store: SweepableStore): Promise<number> {
+/** Sweeps until nothing is left. Resolves to the number of sessions it deleted. */
+export async function sweptBy(store: SweepableStore): Promise<number> {
   let swept = 0
   for (let batch = await store.sweep(); batch > 0; batch = await store.sweep()) swept += batch
   return swept
