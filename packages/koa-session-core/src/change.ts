@@ -100,7 +100,7 @@ export function changeOf(
     const rotates = newest !== null && (how.rotate === true || mustRotate(draft, view, client))
     const isRevoked = confirms && now?.kind === 'tombstone' && now.reason === 'revoked' && draft.had(view.subject)
     if (!isRevoked && change && !rotates && !view.dirty && !confirms) {
-      // What the change left is what is stored, or nothing yet: there is nothing to write, and nothing to revert.
+      // The session is as it is stored, or empty and not stored yet: there is nothing to write, and nothing to revert.
       if (newest === null) return undefined
       return { record: newest, session: newest, queued: [], data: undefined, mine: undefined, isOneMore: false, undo }
     }

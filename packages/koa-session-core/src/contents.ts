@@ -11,7 +11,7 @@ export function contents(value: unknown): () => void {
     if (typeof one === 'object' && one !== null) found.add(one)
   }
   visit(value)
-  // What is added meanwhile is visited too.
+  // A Set also visits the members that are added meanwhile.
   for (const one of found) {
     const restorer = restorerOf(one, visit)
     if (restorer && !Object.isFrozen(one)) restorers.push(restorer)

@@ -9,7 +9,7 @@ export function must(holds: boolean, rule: string): asserts holds {
 
 const step = 'in one step of the backend, not of a process'
 
-/** What to do about a rule that the method broke. */
+/** The remedy where a method broke a rule. */
 export const advice = {
   write: `write must check the version and replace the record ${step}`,
   create: `write must check that no session lives and create the new one ${step}`,

@@ -19,7 +19,7 @@ import {
 } from './race-records.js'
 import { newKey } from './world.js'
 
-/** Which process of a race this is, and of how many. */
+/** The number of a process in its race, and how many there are. */
 export interface Place {
   readonly rank: number
   readonly size: number
@@ -28,7 +28,7 @@ export interface Place {
 interface Rivalry {
   /** One life of the session, by the only process that creates it. `n` counts the lives. */
   own(store: Store, key: string, n: number, progress: Progress): Promise<void>
-  /** What all other processes do meanwhile, until they are stopped. */
+  /** The work of all other processes meanwhile, until they are stopped. */
   rival(store: Store, key: string, progress: Progress, place: Place): Promise<unknown>
 }
 
