@@ -1,4 +1,4 @@
-import { contents } from './contents.js'
+import { remember, transplant } from './bag.js'
 import { DataText } from './data.js'
 import type { SessionError } from './errors.js'
 import { joined, type Queued, recent } from './flash-queue.js'
@@ -81,12 +81,6 @@ export interface Written {
   readonly data: DataText | undefined
   /** The keys that this request changed, if the user's object does not show the changes of others yet. */
   readonly mine: readonly string[] | undefined
-}
-
-/** A value of the user's object, and how to give all objects inside what they held. */
-interface Kept {
-  readonly value: unknown
-  readonly giveBack: () => void
 }
 
 /** One session as one request works on it: the known stored state and the changes of the request. */
@@ -327,11 +321,13 @@ export class Draft {
   /** Give the user's object the changes of others. Other values keep their identity. Returns a function that reverts it. */
   show(next: Live | null, mine: readonly string[] = []): () => void {
     if (!this.bag || next?.texts().data === this.known?.texts().data) return () => {}
+    const { codec } = this.#settings
+    const { bag } = this
     const base = this.#base
     const theirs = this.#textOf(next)
-    const shown = this.#transplant(base, theirs, undefined, mine)
+    const shown = transplant(codec, bag, base, theirs, { except: mine })
     // Another request may have made the same change as this one, which is not to be reverted.
-    return () => void this.#transplant(theirs, base, shown)
+    return () => void transplant(codec, bag, theirs, base, { among: shown })
   }
 
   /**
@@ -340,8 +336,9 @@ export class Draft {
    */
   apply(change: (data: SessionData) => unknown): () => void {
     const bag = this.bag as object
+    const { codec } = this.#settings
     const before = this.#base.next(bag)
-    const kept = Object.entries(bag).map(([name, value]) => [name, { value, giveBack: contents(value) }] as const)
+    const takeBack = remember(codec, bag)
     const { length } = this.queued
     try {
       const result = change(bag as SessionData)
@@ -352,59 +349,17 @@ export class Draft {
       const after = this.#base.next(bag)
       const queued = this.queued.slice(length)
       return () => {
-        const { codec } = this.#settings
         const [now, was] = [after.copy(), before.copy()]
         const names = codec.differences(now, was).filter(name => codec.part(bag, name) === codec.part(now, name))
-        this.#takeBack(names, was, new Map(kept))
+        takeBack(names, was)
         if (queued.length > 0) this.queued = this.queued.filter(one => !queued.includes(one))
       }
     } catch (error) {
       const was = before.copy()
-      this.#takeBack(new Set([...Object.keys(bag), ...Object.keys(was)]), was, new Map(kept))
+      takeBack(new Set([...Object.keys(bag), ...Object.keys(was)]), was)
       this.queued.length = length
       throw error
     }
-  }
-
-  /** Set the keys `names` to what they were, by the objects that the app knows. */
-  #takeBack(names: Iterable<string>, was: Data, kept: ReadonlyMap<string, Kept>): void {
-    const bag = this.bag as Data
-    for (const name of names) {
-      const { value, giveBack } = kept.get(name) ?? {}
-      if (Object.hasOwn(was, name)) {
-        try {
-          bag[name] = value
-          giveBack?.()
-        } catch {
-          // It has been frozen or sealed.
-        }
-      }
-      if (!this.#isSame(name, was)) put(bag, name, was)
-    }
-  }
-
-  /** Whether the user's object has a value as in `was`. The app may have set one that cannot be encoded. */
-  #isSame(name: string, was: Data): boolean {
-    const { codec } = this.#settings
-    try {
-      return codec.part(this.bag as object, name) === codec.part(was, name)
-    } catch {
-      return false
-    }
-  }
-
-  /**
-   * Set the keys that differ between `from` and `to`, or those in `among`, as in `to`, skipping those that are no longer as in
-   * `from`. Returns the keys it set. Both are copied: what the user's object holds may be changed inside at any time.
-   */
-  #transplant(from: DataText, to: DataText, among?: readonly string[], except: readonly string[] = []): string[] {
-    const { codec } = this.#settings
-    const bag = this.bag as object
-    const [before, after] = [from.copy(), to.copy()]
-    const names = codec.differences(before, after, among)
-    const set = names.filter(name => !except.includes(name) && codec.part(bag, name) === codec.part(before, name))
-    for (const name of set) put(bag, name, after)
-    return set
   }
 
   /** Become a new session with only the values that this request set: the old session is gone, and somebody signed in. */
