@@ -26,6 +26,8 @@ function print(part: string): void {
 }
 
 leaveServerCore()
+// A million sessions fit, as a server in production would be set up.
+process.env.TEST_SERVERS_MEMORY ??= '2048'
 const started = performance.now()
 print('# Results')
 print(machine(`npm run bench${values.only === undefined ? '' : ` -- --only=${values.only}`}`))

@@ -2,6 +2,7 @@ import { mkdir, realpath, writeFile } from 'node:fs/promises'
 import { userInfo } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { Recipe } from './engine.js'
+import { databaseMemory } from './memory.js'
 import { pingMysql } from './ping.js'
 import { host } from './ports.js'
 import { findProgram, run } from './run.js'
@@ -29,7 +30,6 @@ export const mysql: Recipe = {
     const isMaria = /mariadb/i.test(text)
     const version = /Ver (\S+)/.exec(text)?.[1]
     const isRoot = process.getuid?.() === 0
-    const small = ['--innodb-log-file-size=16M']
     const asUser = isRoot ? ['--user=root'] : []
     return {
       label: `${isMaria ? 'MariaDB' : 'MySQL'} ${version} (${command})`,
@@ -37,7 +37,13 @@ export const mysql: Recipe = {
       async prepare(folder, port) {
         const data = join(folder, 'data')
         await copyTemplate(['mysql', command, text, userInfo().uid].join(), data, {}, async template => {
-          const args = ['--no-defaults', `--datadir=${template}`, `--tmpdir=${dirname(template)}`, ...asUser, ...small]
+          const args = [
+            '--no-defaults',
+            `--datadir=${template}`,
+            `--tmpdir=${dirname(template)}`,
+            ...asUser,
+            '--innodb-log-file-size=16M',
+          ]
           if (isMaria) {
             const install = findProgram('mariadb-install-db', 'mysql_install_db')
             if (install === undefined) throw new Error(`${command} is there, but mariadb-install-db is not`)
@@ -61,7 +67,8 @@ export const mysql: Recipe = {
           '--skip-name-resolve',
           '--skip-log-bin',
           '--max-connections=500',
-          '--innodb-buffer-pool-size=64M',
+          `--innodb-buffer-pool-size=${databaseMemory(64)}M`,
+          `--innodb-log-file-size=${databaseMemory(64) / 4}M`,
           '--innodb-flush-log-at-trx-commit=1',
           '--performance-schema=OFF',
           ...(isMaria ? [] : ['--mysqlx=OFF']),
@@ -69,7 +76,7 @@ export const mysql: Recipe = {
         return {
           url: `mysql://test:${password}@${host}:${port}/test`,
           command,
-          args: ['--no-defaults', ...settings, ...asUser, ...small],
+          args: ['--no-defaults', ...settings, ...asUser],
           ping: pingMysql,
         }
       },

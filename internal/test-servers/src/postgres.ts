@@ -2,6 +2,7 @@ import { realpath, writeFile } from 'node:fs/promises'
 import { userInfo } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { Recipe } from './engine.js'
+import { databaseMemory } from './memory.js'
 import { pingPostgres } from './ping.js'
 import { host } from './ports.js'
 import { findProgram, run } from './run.js'
@@ -41,7 +42,7 @@ export const postgres: Recipe = {
           listen_addresses: host,
           unix_socket_directories: '',
           max_connections: 400,
-          shared_buffers: '32MB',
+          shared_buffers: `${databaseMemory(32)}MB`,
           // In the data folder, so that a kill -9 leaves nothing in /dev/shm.
           dynamic_shared_memory_type: 'mmap',
         }
