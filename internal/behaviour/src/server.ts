@@ -71,6 +71,8 @@ const server = createServer(async (request, response) => {
   response.end()
 })
 
+// Held up by other processes, a browser would use a connection that the server has just given up.
+server.keepAliveTimeout = 0
 server.listen(0, '127.0.0.1', () => process.send?.((server.address() as AddressInfo).port))
 // The channel closes when the parent is done or dies.
 process.on('disconnect', async () => {

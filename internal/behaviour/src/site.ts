@@ -54,6 +54,7 @@ export class Site {
   readonly reported: unknown[] = []
   /** The errors of handlers and commits, as the app receives them. */
   readonly thrown: unknown[] = []
+  port = 0
   readonly #server: Server
   readonly #handlers = new Map<string, { handler: Handler; pause: () => Promise<void> }>()
 
@@ -66,6 +67,8 @@ export class Site {
     if (inside) this.app.use(inside)
     this.app.use(ctx => this.#run(ctx))
     this.#server = createServer(this.app.callback())
+    // Held up by other processes, a browser would use a connection that the server has just given up.
+    this.#server.keepAliveTimeout = 0
   }
 
   /** `store` keeps sessions; `subject` is `data.user` unless told otherwise. */
@@ -75,11 +78,8 @@ export class Site {
     const site = new Site({ subject, ...options, store }, around)
     site.#server.listen(0, '127.0.0.1')
     await once(site.#server, 'listening')
+    site.port = (site.#server.address() as AddressInfo).port
     return site
-  }
-
-  get port(): number {
-    return (this.#server.address() as AddressInfo).port
   }
 
   post(handler: Handler): Posted {
