@@ -1,5 +1,5 @@
 export { predict } from './model.js'
 export type { Observation } from './observations.js'
 export { type Action, type Data, type Plan, plans, type Step, samplePlans, times } from './plan.js'
-export { planCases, sharedMemory } from './plan-cases.js'
+export { planCases, sharedMemory, storePlans } from './plan-cases.js'
 export { type CreateStore, runPlan } from './run-plan.js'

@@ -1,6 +1,14 @@
 import { deepEqual } from 'node:assert/strict'
 import { isDeepStrictEqual } from 'node:util'
-import { type CreateStore, plans, predict, runPlan, samplePlans, sharedMemory } from '@koa-session/behaviour/plans'
+import {
+  type CreateStore,
+  plans,
+  predict,
+  runPlan,
+  samplePlans,
+  sharedMemory,
+  storePlans,
+} from '@koa-session/behaviour/plans'
 import test from 'ava'
 import fc from 'fast-check'
 import { type EnumerableStore, memoryStore, type SessionRecord, type Store } from 'koa-session-core'
@@ -9,6 +17,10 @@ import { runs } from './support/runs.js'
 test.serial('every overlapping request sees what a simple serial model predicts', async t => {
   const property = fc.asyncProperty(plans, async plan => deepEqual(await runPlan(plan, sharedMemory()), predict(plan)))
   await t.notThrowsAsync(fc.assert(property, { numRuns: runs(250), includeErrorInReport: true }))
+})
+
+test.serial('the plans of every store show on the memory store what the model predicts', async t => {
+  for (const plan of storePlans()) t.deepEqual(await runPlan(plan, sharedMemory()), predict(plan))
 })
 
 test.serial('replies that are lost change nothing that is seen', async t => {
@@ -139,7 +151,7 @@ for (const [name, flaw] of Object.entries(flaws)) {
 }
 
 async function isCaught(flaw: Flaw): Promise<boolean> {
-  for (const plan of samplePlans(3, 300)) {
+  for (const plan of samplePlans(5, 300)) {
     const backend = memoryStore()
     const create: CreateStore = () => ({ ...backend, ...flaw(backend), close: async () => {} })
     if (!isDeepStrictEqual(await runPlan(plan, create), predict(plan))) return true
