@@ -160,7 +160,7 @@ export function processCases({ module }: { readonly module: string }): {
   let started: Promise<{ children: ChildProcess[]; ports: number[] }> | undefined
   const start = async () => {
     const server = new URL('server.js', import.meta.url)
-    const children = numbers(4).map(() => fork(server, [module]))
+    const children = numbers(4).map(() => fork(server, [module], { execArgv: [] }))
     const ports = await Promise.all(children.map(async child => (await once(child, 'message'))[0] as number))
     return { children, ports }
   }

@@ -74,10 +74,10 @@ export const revocationCases: StageCase[] = [
       const loops = devices.map((device, n) => again(() => device.visit(rotate, { site: n % 2 ? other : one })))
       // One of them sends eight requests at once.
       for (let n = 0; n < 7; n++) loops.push(again(() => crowded.visit(rotate, { site: n % 2 ? other : one })))
-      for (let n = 0; n < 4; n++) for (const device of devices) await device.data()
+      for (let n = 0; n < rounds(4); n++) for (const device of devices) await device.data()
       ok((await other.sessions.revokeAll('ann')) >= devices.length)
-      const rounds = await Promise.all(loops.map(stop => stop()))
-      ok(rounds.every(round => round > 0))
+      const turns = await Promise.all(loops.map(stop => stop()))
+      ok(turns.every(turn => turn > 0))
       deepEqual(await stage.remains(), [])
       deepEqual(await listed(one), [])
       deepEqual(await Promise.all(devices.map(device => device.data())), [{}, {}, {}, {}, {}])

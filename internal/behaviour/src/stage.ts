@@ -2,6 +2,7 @@ import { deepEqual } from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import type { SessionOptions, SessionRecord, Store } from 'koa-session-core'
 import { Browser } from './browser.js'
+import { isFull } from './full.js'
 import { Site } from './site.js'
 
 export interface BehaviourOptions {
@@ -50,9 +51,13 @@ export class Stage {
     }
   }
 
-  /** Every pair of one of `ones` and one of `others`; where each part is enough, as many as show each of them. */
+  /**
+   * Every pair of one of `ones` and one of `others`; on two apps, or where each part is enough, as many as show each of
+   * them.
+   */
   pairs<A, B>(ones: readonly A[], others: readonly B[]): (readonly [A, B])[] {
-    if (this.#options.everyCombination ?? true) return ones.flatMap(one => others.map(other => [one, other] as const))
+    const isCheapest = (this.#options.everyCombination ?? true) && this.sites.length < 2
+    if (isCheapest || isFull) return ones.flatMap(one => others.map(other => [one, other] as const))
     const length = Math.max(ones.length, others.length)
     return Array.from({ length }, (_, n) => [ones[n % ones.length] as A, others[n % others.length] as B] as const)
   }
