@@ -22,7 +22,8 @@ const show = (value: unknown): string =>
  * than possible, is a failure with a message.
  */
 export function checkedStore(store: Store, time: CaseTime, tally: Tally): Store {
-  ok(typeof store === 'object' && store !== null, `create gives a store, or a promise of one. It gave ${show(store)}`)
+  if (typeof store !== 'object' || store === null)
+    fail(`create gives a store, or a promise of one. It gave ${show(store)}`)
   const members = store as unknown as Record<string, (...args: unknown[]) => unknown>
   for (const method of required) {
     ok(typeof members[method] === 'function', `A store has the methods ${required.join(', ')}. ${method} is missing`)
@@ -37,7 +38,7 @@ export function checkedStore(store: Store, time: CaseTime, tally: Tally): Store 
       fail(`${method} gives a promise, which rejects when the call fails. It threw ${show(error)}`)
     }
     const isPromise = typeof (answer as PromiseLike<unknown> | undefined)?.then === 'function'
-    ok(isPromise, `${method} gives a promise. It gave ${show(answer)}`)
+    if (!isPromise) fail(`${method} gives a promise. It gave ${show(answer)}`)
     return time.bound(answer as PromiseLike<unknown>, `A call of ${method}`)
   }
 

@@ -1,4 +1,4 @@
-import { ok } from 'node:assert/strict'
+import { fail } from 'node:assert/strict'
 import { setTimeout } from 'node:timers/promises'
 import { inspect, isDeepStrictEqual } from 'node:util'
 import type { EnumerableStore, SessionRecord, Store } from '../store.js'
@@ -8,7 +8,9 @@ const show = (value: unknown): string => inspect(value, { maxStringLength: 120, 
 
 /** `value` is exactly `wanted`, as `rule` asks. */
 export function is<T>(value: T, wanted: T, rule: string): void {
-  ok(isDeepStrictEqual(value, wanted), `${rule}. Got ${show(value)}, wanted ${show(wanted)}`)
+  // A message costs more than a comparison: write it only if it is needed.
+  if (isDeepStrictEqual(value, wanted)) return
+  fail(`${rule}. Got ${show(value)}, wanted ${show(wanted)}`)
 }
 
 /** Reading `key` gives exactly `wanted`, as `rule` asks. */
@@ -83,11 +85,14 @@ export async function lists(
 
 /** `found` holds exactly `wanted`, each once and in any order, as `rule` asks. */
 export function isList(found: readonly string[], wanted: readonly string[], rule: string, what = 'keys yielded'): void {
+  const [foundOnes, wantedOnes] = [new Set(found), new Set(wanted)]
+  if (found.length === foundOnes.size && foundOnes.size === wantedOnes.size && found.every(key => wantedOnes.has(key)))
+    return
   const twice = found.filter((key, n) => found.indexOf(key) !== n)
-  const missing = wanted.filter(key => !found.includes(key))
-  const extra = found.filter(key => !wanted.includes(key))
+  const missing = wanted.filter(key => !foundOnes.has(key))
+  const extra = found.filter(key => !wantedOnes.has(key))
   const faults = Object.entries({ twice, missing, unexpected: extra })
     .filter(([, keys]) => keys.length > 0)
     .map(([fault, keys]) => `${fault}: ${some(keys)}`)
-  ok(faults.length === 0, `${rule}. ${what} ${found.length} times, expected ${wanted.length}; ${faults.join('; ')}`)
+  fail(`${rule}. ${what} ${found.length} times, expected ${wanted.length}; ${faults.join('; ')}`)
 }
