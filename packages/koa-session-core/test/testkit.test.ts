@@ -195,7 +195,7 @@ for (const [title, misbehave] of Object.entries(misbehaviours)) {
   test.serial(`every case ends, and each failure says what was expected, although ${title}`, async t => {
     const stores = storesWith(() => ({}))
     const create = (world: string) => misbehave(stores(world) as FullStore)
-    const cases = conformanceCases({ create, capabilities: all, timeout: 1_000 })
+    const cases = conformanceCases({ create, capabilities: all, timeout: 250 })
     const failures = (await Promise.allSettled(cases.map(({ run }) => run()))).flatMap((end, n) =>
       end.status === 'rejected' ? [{ title: cases[n]?.title, error: end.reason as Error }] : [],
     )
@@ -213,7 +213,7 @@ const told: [flaw: string, create: ConformanceOptions['create'], message: RegExp
   [
     'create never settles',
     () => new Promise(() => {}),
-    /^Opening a store should take less than 2000 ms. It has not ended$/,
+    /^Opening a store should take less than 500 ms. It has not ended$/,
   ],
   ['create gives nothing', () => undefined as never, /^create gives a store, or a promise of one. It gave undefined$/],
   [
@@ -250,7 +250,7 @@ const told: [flaw: string, create: ConformanceOptions['create'], message: RegExp
 for (const [flaw, create, message] of told) {
   test.serial(`a failure says what the store should do: ${flaw}`, async t => {
     const title = 'reading a key that was never written is undefined'
-    const { run } = find(title, { create, capabilities: ['sweep', 'keys'], timeout: 2_000 })
+    const { run } = find(title, { create, capabilities: ['sweep', 'keys'], timeout: 500 })
     await t.throwsAsync(run, { instanceOf: AssertionError, message })
   })
 }
