@@ -1,3 +1,4 @@
+import { isFull } from '@koa-session/behaviour/full'
 import { newKey, newRecord, newWorld } from '@koa-session/store-tests'
 import { sharedServer } from '@koa-session/test-servers'
 import anyTest, { type ExecutionContext } from 'ava'
@@ -47,7 +48,8 @@ for (const [way, end] of Object.entries(waysToEnd)) {
   test(`a session that ${way} is removed from the index, even after writes and touches`, async t => {
     const { store, indexed } = stage(t)
     const subject = newKey()
-    for (let n = 0; n < 50; n++) {
+    // The places in an index are random.
+    for (let n = 0; n < (isFull ? 50 : 20); n++) {
       const key = newKey()
       const first = newRecord({ subject })
       const record = newRecord({ subject, expiresAt: first.expiresAt + 9e9 })
@@ -196,6 +198,16 @@ test('members that an earlier version wrote are listed, and replaced by those of
   t.deepEqual(await indexed(subject), [])
 })
 
+/** Adds members, many of them at the same time, as a machine adds them. */
+const thousandMembers = `
+  local n, at = tonumber(ARGV[1]), tonumber(ARGV[2])
+  local members = {}
+  for m = 0, 999 do
+    members[2 * m + 1] = at + (n % 4 == 0 and n or m)
+    members[2 * m + 2] = string.format('%032x%032x', m * 4294967, n)
+  end
+  redis.call('ZADD', KEYS[1], unpack(members))`
+
 test('list and revokeAll find the session among 400,000 members without one, in time', async t => {
   let commands = 0
   const { store, client, prefix } = stage(t, call => (command, ...args) => {
@@ -206,11 +218,8 @@ test('list and revokeAll find the session among 400,000 members without one, in 
   const { key } = await sessions.create({ user: 'ann' } as object)
   const [index = ''] = await client.keys(`${prefix}subject:*`)
   const until = Date.now() + 60 * 24 * hour
-  for (let n = 0; n < 400; n++) {
-    // Many of them at the same time, as a machine adds them.
-    const members = Array.from({ length: 1_000 }, (_, m) => [until + (n % 4 ? m : n), newKey()]).flat()
-    await client.zadd(index, ...(members as [number, string]))
-  }
+  // The server makes them up, which is much faster.
+  for (let n = 0; n < 400; n++) await client.eval(thousandMembers, 1, index, n, until)
   const found = []
   const [before, start] = [commands, performance.now()]
   for await (const each of sessions.list('ann')) found.push(each.key)
