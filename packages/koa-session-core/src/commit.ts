@@ -164,9 +164,11 @@ async function replace(
 }
 
 async function limit(engine: Engine, draft: Draft, session: Live, { client, deadline }: How): Promise<void> {
+  const { known } = draft
   try {
     const newest = await limitSessions(engine, session, deadline)
-    if (newest !== session && draft.key === session.key && !draft.isLeft) draft.meet(newest)
+    // Another operation of the request may have met a newer state meanwhile.
+    if (newest !== session && draft.known === known && !draft.isLeft) draft.meet(newest)
   } catch (error) {
     // The login is stored. One session too many is no reason to refuse it.
     client.report(error)

@@ -30,8 +30,11 @@ export async function touch(engine: Engine, draft: Draft, deadline: Deadline): P
     const times = { seenAt: now, expiresAt: expiry(options, now, createdAt, maxAge) }
     // After a lost race another request may have used it.
     const isUsed = lost > 0 && record.seenAt >= began && record.seenAt <= now
+    const before = draft.known
     if (isUsed || (await store.touch(key, times, record.version, deadline))) {
-      if (draft.key === key && !draft.isLeft) draft.meet(isUsed ? seen : { ...seen, record: { ...record, ...times } })
+      // Another operation of the request may have met a newer state while the store answered.
+      const isNewest = draft.known === before && draft.key === key
+      if (isNewest && !draft.isLeft) draft.meet(isUsed ? seen : { ...seen, record: { ...record, ...times } })
       return true
     }
     await pause(lost)

@@ -9,12 +9,13 @@ import {
   headerTransport,
   isSessionError,
   memoryStore,
+  type SessionRecord,
   type Sessions,
   type Store,
   type SweepableStore,
   session,
 } from 'koa-session-core'
-import { type Bag, type Handler, type Site, type SiteOptions, site, watched } from './support/app.js'
+import { type Bag, gate, type Handler, type Site, type SiteOptions, site, watched } from './support/app.js'
 import type { Client } from './support/client.js'
 import { raw } from './support/raw.js'
 
@@ -646,6 +647,44 @@ test('with maxSessionsPerSubject only a request that signs in lists sessions', a
   t.is(listings, 1)
   for (const path of ['/get', '/login', '/rotate', '/key']) await one.get(path)
   t.is(listings, 1)
+})
+
+test('a login that makes itself the newest takes nothing back of what its request stored meanwhile', async t => {
+  const inner = memoryStore()
+  const arrived = gate()
+  const late = gate()
+  const store: EnumerableStore = {
+    ...inner,
+    async destroy(key, call) {
+      arrived.open()
+      await late.promise
+      await inner.destroy(key, call)
+    },
+  }
+  const { client, sessions } = await site(
+    t,
+    {
+      ...handlers,
+      '/both': async ctx => {
+        Object.assign(ctx.session, { user: 'ada', n: 1 })
+        const saving = ctx.session.save()
+        await arrived.promise
+        const updated = await ctx.session.update(bag => void (bag as Bag).n++)
+        late.open()
+        const saved = await saving
+        ctx.session.n++
+        return [updated, saved]
+      },
+    },
+    { store, subject, maxSessionsPerSubject: 1 },
+  )
+  const { key } = await sessions.create({ user: 'ada' } as object)
+  const { version } = (await inner.read(key)) as SessionRecord
+  const now = Date.now()
+  await inner.touch(key, { seenAt: now + 60_000, expiresAt: now + 600_000 }, version)
+  const one = client()
+  t.deepEqual((await one.get('/both')).json, [true, true])
+  t.deepEqual((await one.get('/get')).json, { user: 'ada', n: 3 })
 })
 
 test('what ends a session is over by every clock, however slow', async t => {

@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import test from 'ava'
-import { gate, type Handler } from './support/app.js'
+import { type Bag, gate, type Handler } from './support/app.js'
 import { overtaken, signedIn } from './support/signed-in.js'
 
 test('save commits now', async t => {
@@ -148,4 +148,35 @@ test('A key that the app changes back while its save is under way is stored as i
   })
   t.deepEqual((await browser.get('/work')).json, [true, { a: 1, other: true }])
   t.deepEqual((await browser.get('/get')).json, { a: 1, other: true })
+})
+
+test('The reply of a touch, however late, takes nothing back of what was stored meanwhile, by save or by another request', async t => {
+  const { browser, store, elsewhere } = await signedIn(t, {
+    '/beside': async ctx => {
+      const { session } = ctx
+      const arrived = gate()
+      const late = gate()
+      store.after = async operation => {
+        if (operation !== 'touch') return
+        arrived.open()
+        await late.promise
+      }
+      const touching = session.touch()
+      await arrived.promise
+      session.a++
+      const saved = [await session.save()]
+      await browser.fork(elsewhere.url).get('/other')
+      saved.push(await session.update(bag => void (bag as Bag).a++))
+      late.open()
+      const touched = await touching
+      session.a++
+      return [saved, touched, await session.save(), { ...session }]
+    },
+    '/other': ctx => {
+      ctx.session.other = true
+    },
+  })
+  const after = { a: 4, other: true }
+  t.deepEqual((await browser.get('/beside')).json, [[true, true], true, true, after])
+  t.deepEqual((await browser.get('/get')).json, after)
 })
