@@ -5,6 +5,7 @@
  * is added to it with `--append`.
  */
 import { appendFile, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { parseArgs } from 'node:util'
 import { groups } from './groups.js'
 import { leaveServerCore } from './harness/cores.js'
@@ -28,6 +29,8 @@ function print(part: string): void {
 leaveServerCore()
 // A million sessions fit, as a server in production would be set up.
 process.env.TEST_SERVERS_MEMORY ??= '2048'
+// On a disk, as in production.
+process.env.TEST_SERVERS_FOLDER ??= tmpdir()
 const started = performance.now()
 print('# Results')
 print(machine(`npm run bench${values.only === undefined ? '' : ` -- --only=${values.only}`}`))

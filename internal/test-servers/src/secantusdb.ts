@@ -1,4 +1,4 @@
-import { rm, stat, writeFile } from 'node:fs/promises'
+import { readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { cacheFolder, withLock } from './cache.js'
 import type { Engine, StandIn } from './engine.js'
@@ -22,9 +22,11 @@ async function hasVenv(): Promise<boolean> {
 
 async function engine(): Promise<Engine> {
   const command = join(environment, 'bin', 'secantusd-py')
-  const installed = await run(join(environment, 'bin', 'pip'), ['list', '--format=freeze'])
+  // Where pip puts it. To ask pip itself costs half a second of computing.
+  const [python = ''] = await readdir(join(environment, 'lib'))
+  const installed = await readdir(join(environment, 'lib', python, 'site-packages'))
   return {
-    label: `SecantusDB ${/^SecantusDB==(\S+)/im.exec(installed)?.[1]} (${command})`,
+    label: `SecantusDB ${/^SecantusDB-(\S+)\.dist-info$/im.exec(installed.join('\n'))?.[1]} (${command})`,
     command,
     // Its threads wait for each other for ever when a dozen write at once.
     oneWriter: true,

@@ -1,8 +1,8 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { chown, mkdir, rename, rm, stat } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { cacheFolder, withLock } from './cache.js'
+import { dataFolder } from './data-folder.js'
 import { guard } from './guard.js'
 import { run } from './run.js'
 
@@ -11,12 +11,12 @@ export interface Owner {
   readonly gid?: number | undefined
 }
 
-/** A folder of this process's own under the system's temporary one, guarded until `release` is called. */
+/** A folder of this process's own where servers have their data, guarded until `release` is called. */
 export async function temporaryFolder(
   name: string,
   owner: Owner = {},
 ): Promise<{ folder: string; release: () => void }> {
-  const folder = join(tmpdir(), `koa-session-${name}-${randomUUID()}`)
+  const folder = join(dataFolder(), `koa-session-${name}-${randomUUID()}`)
   // Guarded first: this process may end while the folder is made.
   const release = guard({ folder })
   await mkdir(folder, { mode: 0o700 })

@@ -18,7 +18,7 @@ const main = script('../dist/main.js')
 const waiting = [process.execPath, '-e', `console.log('running'); setInterval(() => {}, 1000)`]
 
 interface World {
-  /** The system's temporary folder of what is started. */
+  /** For the temporary files and the data of what is started. */
   readonly folder: string
   node(script: string, args: readonly string[], more?: NodeJS.ProcessEnv): ChildProcessWithoutNullStreams
   /** The folders of servers that are there. */
@@ -37,7 +37,7 @@ async function world(t: ExecutionContext): Promise<World> {
   return {
     folder,
     node(script, args, more = {}) {
-      const env = { ...clean, TMPDIR: folder, ...more }
+      const env = { ...clean, TMPDIR: folder, TEST_SERVERS_FOLDER: folder, ...more }
       const child = spawn(process.execPath, [script, ...args], { env })
       t.teardown(() => child.kill('SIGKILL'))
       return child
@@ -134,16 +134,19 @@ test('an interruption ends the programs that only prepare a server', async t => 
 test('an interruption while a template is made leaves nothing, and processes that start together later make it once', async t => {
   const here = await world(t)
   const cache = { XDG_CACHE_HOME: here.folder }
-  const child = here.node(main, ['--only=postgres', '--', ...waiting], cache)
-  while (!(await here.left()).some(name => name.includes('template'))) await sleep(5)
+  const template = script('./fixtures/template.js')
+  const child = here.node(template, ['killed', '1000'], cache)
+  while (!(await Promise.all(processTree(child.pid as number).map(nameOf))).includes('sleep')) await sleep(5)
   const pids = processTree(child.pid as number)
+  t.is((await here.left()).length, 1)
   child.kill('SIGKILL')
   await outcome(child)
   // All but the cache, which is named like the package.
   await nothingIsLeft(t, pids, here)
-  const life = script('./fixtures/life.js')
-  const children = [here.node(life, ['postgres', 'exit'], cache), here.node(life, ['postgres', 'exit'], cache)]
-  for (const { code } of await Promise.all(children.map(outcome))) t.is(code, 3)
+  const children = ['one', 'two'].map(name => here.node(template, [name, '0.2'], cache))
+  const [one, two] = await Promise.all(children.map(outcome))
+  t.regex(String(one?.stdout), /^made-by-\d+\n$/)
+  t.is(one?.stdout, two?.stdout)
   const made = await readdir(join(here.folder, 'koa-session-test-servers'))
   t.is(made.length, 1, made.join())
 })
@@ -171,15 +174,15 @@ test('when the parent dies, all processes that it started end', async t => {
   await nothingIsLeft(t, pids, here)
 })
 
-for (const [kind, way, expected] of [
-  ['redis', 'exit', 3],
-  ['redis', 'throw', 1],
-  ['redis', 'nothing', 0],
-  ['postgres', 'wait', null],
+for (const [way, expected] of [
+  ['exit', 3],
+  ['throw', 1],
+  ['nothing', 0],
+  ['wait', null],
 ] as const) {
-  test(`a process that started ${kind} itself and ends by ${way} leaves nothing`, async t => {
+  test(`a process that started a server itself and ends by ${way} leaves nothing`, async t => {
     const here = await world(t)
-    const child = here.node(script('./fixtures/life.js'), [kind, way])
+    const child = here.node(script('./fixtures/life.js'), [way])
     const pid = Number((await firstLine(child)).split(' ')[0])
     const pids = processTree(pid)
     if (way === 'wait') {
@@ -279,7 +282,7 @@ for (const way of ['end', 'exit']) {
     const here = await world(t)
     const bin = join(here.folder, 'bin')
     await mkdir(bin)
-    const fake = [process.execPath, script('./fixtures/fake-docker.js'), here.folder, findProgram('redis-server')]
+    const fake = ['/bin/sh', script('../test/fixtures/fake-docker.sh'), here.folder, findProgram('redis-server')]
     await writeFile(join(bin, 'docker'), `#!/bin/sh\nexec ${fake.join(' ')} "$@"\n`, { mode: 0o755 })
     const bare = { PATH: bin, TEST_SERVERS_INSTALL: '0' }
     const { code, stdout, stderr } = await outcome(here.node(script('./fixtures/docker.js'), [way], bare))
