@@ -7,7 +7,6 @@ import { dirname, join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { isFull } from '@koa-session/behaviour/full'
-import { build } from 'esbuild'
 import type { Capability } from 'koa-session-core/testkit'
 import type { StoreCase } from './tested-store.js'
 
@@ -26,6 +25,8 @@ export function bundleCase({ module, url, capabilities }: BundleOptions): StoreC
   return {
     title: 'bundled into one file the store passes the testkit in an empty folder, and the process ends by itself',
     async run() {
+      // Loaded here, because every file of tests on a database would pay for it.
+      const { build } = await import('esbuild')
       const folder = await mkdtemp(join(tmpdir(), 'koa-session-bundle-'))
       try {
         await build({

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { sharedCases } from '@koa-session/behaviour'
-import { inMemory } from '@koa-session/store-tests'
+import { inMemory } from '@koa-session/store-tests/in-memory'
 import test from 'ava'
 import { fileStore } from 'koa-session-store-file'
 

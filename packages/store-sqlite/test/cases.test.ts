@@ -1,6 +1,6 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { inMemory } from '@koa-session/store-tests'
+import { inMemory } from '@koa-session/store-tests/in-memory'
 import test from 'ava'
 import { sqliteCases } from './sqlite-cases.js'
 

@@ -1,5 +1,5 @@
 import { writeSync } from 'node:fs'
-import { newRecord } from '@koa-session/store-tests'
+import { newRecord } from '@koa-session/store-tests/tested-store'
 import { open } from './open.js'
 
 /** Counts in a session for ever, and tells of each number once it is stored. */
