@@ -1,13 +1,14 @@
 import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { processCases } from '@koa-session/behaviour'
 import { planCases } from '@koa-session/behaviour/plans'
+import { inMemory } from '@koa-session/store-tests/in-memory'
 import test from 'ava'
 import { conformanceCases } from 'koa-session-core/testkit'
 import { fileStore } from 'koa-session-store-file'
 
-const root = await mkdtemp(join(tmpdir(), 'koa-session-file-'))
+// These cases ask what callers see, not what a crash leaves.
+const root = await mkdtemp(join(inMemory(), 'koa-session-file-'))
 process.env.FILE_STORE_WORLDS = root
 const processes = processCases({ module: new URL('world.js', import.meta.url).href })
 test.after.always(async () => {

@@ -1,9 +1,9 @@
 import { cp, mkdtemp, readdir, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { isFull } from '@koa-session/behaviour/full'
 import { patient } from '@koa-session/behaviour/patience'
+import { inMemory } from '@koa-session/store-tests/in-memory'
 import test from 'ava'
 import type { SessionRecord, Store } from 'koa-session-core'
 import { fileStore } from 'koa-session-store-file'
@@ -11,7 +11,8 @@ import { startStoppingProcess } from './stopping-process.js'
 import { startStoreProcess } from './store-process.js'
 import { haveStrace, killedAt, type Moment } from './strace.js'
 
-const root = await mkdtemp(join(tmpdir(), 'koa-session-file-'))
+// A killed process leaves the same in memory as on a disk, and makes the same calls.
+const root = await mkdtemp(join(inMemory(), 'koa-session-file-'))
 test.after.always(() => rm(root, { recursive: true, force: true }))
 
 const key = 'c'.repeat(64)

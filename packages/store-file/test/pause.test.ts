@@ -1,15 +1,16 @@
 import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { patient } from '@koa-session/behaviour/patience'
+import { inMemory } from '@koa-session/store-tests/in-memory'
 import test from 'ava'
 import type { SessionRecord } from 'koa-session-core'
 import { fileStore } from 'koa-session-store-file'
 import { startStoppingProcess } from './stopping-process.js'
 import { haveStrace, type Moment } from './strace.js'
 
-const root = await mkdtemp(join(tmpdir(), 'koa-session-file-'))
+// A stopped process leaves the same in memory as on a disk.
+const root = await mkdtemp(join(inMemory(), 'koa-session-file-'))
 test.after.always(() => rm(root, { recursive: true, force: true }))
 
 const key = 'd'.repeat(64)
