@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import { kindOf } from './check.js'
+import { hasProperties, kindOf } from './check.js'
 import type { IdTransport } from './cookie.js'
 import { destroy } from './destroy.js'
 import type { Engine } from './engine.js'
@@ -77,11 +77,7 @@ export function admin(
 
   return {
     async create(data) {
-      if (typeof data !== 'object' || data === null || Array.isArray(data)) {
-        throw new TypeError(
-          `create(data): data must be an object, got ${Array.isArray(data) ? 'an array' : typeof data}`,
-        )
-      }
+      if (!hasProperties(data)) throw new TypeError(`create(data): data must be an object, got ${kindOf(data)}`)
       // Unlike a request's, this one is stored even if it is empty: somebody asked for it.
       const { id, state } = newSession(engine, requests, report, data)
       const { key } = state
@@ -176,7 +172,7 @@ export function admin(
 }
 
 function checkedObject<T extends object>(name: string, options: T): T {
-  if (typeof options === 'object' && options !== null) return options
+  if (hasProperties(options)) return options
   throw new TypeError(`${name}: options must be an object, got ${kindOf(options)}`)
 }
 

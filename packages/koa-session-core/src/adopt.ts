@@ -1,7 +1,7 @@
 import { hkdfSync, randomBytes } from 'node:crypto'
 import type { Context } from 'koa'
 import type { Adopted, AdoptOptions } from './adopt-options.js'
-import { kindOf } from './check.js'
+import { hasProperties, kindOf } from './check.js'
 import type { Deadline } from './deadlines.js'
 import type { Engine } from './engine.js'
 import { failure, isSessionError, SessionError } from './errors.js'
@@ -100,7 +100,7 @@ async function asked(from: AdoptOptions['from'], ctx: Context, timeout: number):
   if (typeof credential !== 'string' || credential === '') {
     throw new TypeError(`option adopt: from must return credential, a non-empty string, got ${kindOf(credential)}`)
   }
-  if (typeof data !== 'object' || data === null || Array.isArray(data)) {
+  if (!hasProperties(data)) {
     throw new TypeError(`option adopt: from must return data, an object, got ${kindOf(data)}`)
   }
   const member = Object.keys(data).find(isReserved)

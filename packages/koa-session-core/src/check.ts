@@ -24,7 +24,7 @@ export class OptionCheck {
 
   /** Requires that all names in `options` are known. Throws at once if it is no object. `group` is the option that holds them. */
   names(options: unknown, { known, hints = {} }: OptionNames, group?: string): void {
-    if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    if (!hasProperties(options)) {
       const instead = known.includes('url') && typeof options === 'string' ? '; did you mean { url }?' : ''
       const rule = `takes an object of options, got ${group === undefined ? kindOf(options) : show(options)}${instead}`
       if (group === undefined) throw new TypeError(`${this.#where} ${rule}`)
@@ -111,6 +111,10 @@ export class OptionCheck {
     return new TypeError(`${this.#where}: ${this.#faults.join('\n  ')}`)
   }
 }
+
+/** Whether `value` is an object that keeps what it holds in properties: no array, Map, Date or Promise. */
+export const hasProperties = (value: unknown): value is object =>
+  typeof value === 'object' && /^\[object (Object|Module)\]$/.test(Object.prototype.toString.call(value))
 
 export const isWhole = (value: unknown, least: number, most: number): value is number =>
   Number.isInteger(value) && (value as number) >= least && (value as number) <= most

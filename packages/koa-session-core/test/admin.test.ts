@@ -100,7 +100,7 @@ test('create makes a session as a request would: with its subject, its maxAge an
 
 test('create takes nothing but an object of data, and leaves it alone', async t => {
   const sessions = session()
-  for (const data of [null, undefined, 5, 'x', []]) {
+  for (const data of [null, undefined, 5, 'x', [], new Map(), Promise.resolve({})]) {
     await t.throwsAsync(sessions.create(data as never), {
       instanceOf: TypeError,
       message: /create\(data\): data must be/,
@@ -715,6 +715,10 @@ test('revoke and revokeAll refuse wrong arguments without repeating them', async
     [
       () => sessions.revokeAll('ada', 'canary-7391' as never),
       /^revokeAll\(\): options must be an object, got a string$/,
+    ],
+    [
+      () => sessions.revokeAll('ada', Promise.resolve({ except: key }) as never),
+      /got a Promise, which must be awaited/,
     ],
     [() => sessions.revokeAll(canary as never), /^subject must be a string, got /],
     [() => sessions.revokeAll('ada', { except: 'canary-7391' }), /^revokeAll\(\): except must be a key/],

@@ -332,6 +332,7 @@ test('answers of from that are wrong are a TypeError that names what would be ri
     [{ credential: '', data: {} }, /a non-empty string/],
     [{ credential: 'secret', data: 'secret' }, /adopt: from must return data, an object, got a string/],
     [{ credential: 'secret', data: ['secret'] }, /an object, got an array/],
+    [{ credential: 'secret', data: Promise.resolve({}) }, /an object, got a Promise, which must be awaited first/],
     [{ credential: 'secret', data: {}, maxAge: -1 }, /adopt: maxAge must be 'session' or/],
     [
       { credential: 'secret', data: { id: 'secret' } },

@@ -163,6 +163,13 @@ test('an unknown option is a TypeError at construction naming it and what is mea
     [[], /^session\(\) takes an object of options, got an array$/],
     ['sid', /^session\(\) takes an object of options, got a string$/],
     [() => {}, /^session\(\) takes an object of options, got a function$/],
+    // Objects that hold nothing in properties would count as no options at all.
+    [Promise.resolve({}), /^session\(\) takes an object of options, got a Promise, which must be awaited first$/],
+    [new Map([['store', 1]]), /^session\(\) takes an object of options, got a Map$/],
+    [new Date(), /^session\(\) takes an object of options, got a Date$/],
+    [{ cookie: Promise.resolve({}) }, /option cookie takes an object of options, got a Promise, which must be awaited/],
+    [{ cookie: new Map() }, /option cookie takes an object of options, got a Map$/],
+    [{ adopt: Promise.resolve({}) }, /option adopt takes an object of options, got a Promise, which must be awaited/],
   ]
   for (const [options, message] of cases) {
     const error = refusal(options)

@@ -64,7 +64,7 @@ const isClient = (client: unknown): boolean => {
 
 /** If the database is a name instead of a number, the driver ends the process. */
 const isNumbered = (url: unknown): boolean =>
-  !/^rediss?:\/\/[^/?#]*\/(?!\d*\/?([?#]|$))|[?&]db=(?!\d+(&|$))/i.test(String(url))
+  typeof url !== 'string' || !/^rediss?:\/\/[^/?#]*\/(?!\d*\/?([?#]|$))|[?&]db=(?!\d+(&|$))/i.test(url)
 
 /** A hint for values that people pass by mistake as a client. */
 function instead(client: unknown): string {

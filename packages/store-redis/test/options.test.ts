@@ -48,6 +48,7 @@ refuses(
   { client: Promise.resolve(client) },
   /got a Promise, which must be awaited first$/,
 )
+refuses('a url that is no text', { url: Object.create(null) }, /option url must begin with redis:/)
 refuses('a url of something else', { url: 'mysql://nobody:hidden@127.0.0.1' }, /url must begin with redis:/)
 refuses(
   'a url that is none',
