@@ -1,15 +1,16 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { text } from 'node:stream/consumers'
+import { isFull } from '@koa-session/behaviour/full'
+import { inMemory } from '@koa-session/store-tests/in-memory'
 import test from 'ava'
 import { createStorePackage } from 'create-koa-session-store'
 import { conformanceCases } from 'koa-session-core/testkit'
 
 const root = resolve(import.meta.dirname, '../../..')
-const folder = await mkdtemp(join(tmpdir(), 'koa-session-create-'))
+const folder = await mkdtemp(join(inMemory(), 'koa-session-create-'))
 test.after.always(() => rm(folder, { recursive: true, force: true }))
 
 /** The output of a program, whether it succeeds or not. */
@@ -122,11 +123,21 @@ test.serial('once the marked places are filled, every case passes', async t => {
   const filled = (await readFile(store, 'utf8')).replace(/client\.todo\(\s*'(\w+)', /g, 'client.$1(')
   t.notRegex(filled, /client\.todo/)
   await writeFile(store, filled)
+  if (!isFull) await shortenRace(place)
   const { passed, failed } = await tested(place, { FILLED_URL: `filled://${join(folder, 'filled.db')}` })
   t.deepEqual(failed, [])
   t.true(contract.every(title => passed.includes(title)))
   t.true(passed.includes(race))
 })
+
+/** Two processes find what four find: the race goes on until they have met. */
+async function shortenRace(place: string): Promise<void> {
+  const file = join(place, 'test/race.test.ts')
+  const written = await readFile(file, 'utf8')
+  const shortened = written.replace('raceOfProcesses({', 'raceOfProcesses({ processes: 2, increments: 25,')
+  if (shortened === written) throw new Error('the race has another form')
+  await writeFile(file, shortened)
+}
 
 test.serial('every place to fill is marked by a number, and no name of the template is left', async t => {
   const place = join(folder, 'named')

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
+import { createStorePackage } from 'create-koa-session-store'
 
 const program = fileURLToPath(new URL('../dist/main.js', import.meta.url))
 const folder = await mkdtemp(join(tmpdir(), 'koa-session-create-'))
@@ -46,20 +47,28 @@ test('--help shows how', async t => {
 
 for (const name of ['My-Db', '3d', 'my db', 'my_db', '-x', 'my--db', 'x-', 'ü', 'koa-session-store-']) {
   test(`the name ${name} is refused, and nothing is written`, async t => {
-    const { code, errors } = await run('--', name)
-    t.is(code, 1)
-    t.regex(errors, /^create-koa-session-store: the name of a store must be lower-case words with hyphens .*, got "/)
+    await t.throwsAsync(createStorePackage({ folder: join(folder, name) }), {
+      instanceOf: TypeError,
+      message: /^the name of a store must be lower-case words with hyphens .*, got "/,
+    })
     t.false((await readdir(folder)).includes(name))
   })
 }
 
+test('the program says why a name is refused, and ends with code 1', async t => {
+  const { code, errors } = await run('--', '-y')
+  t.is(code, 1)
+  t.regex(errors, /^create-koa-session-store: the name of a store must be lower-case words with hyphens .*, got "/)
+  t.false((await readdir(folder)).includes('-y'))
+})
+
 test('a wrong name of the package is refused', async t => {
   for (const name of ['@/x', '@me/', 'Me', `a${'b'.repeat(300)}`]) {
-    t.regex(
-      (await run('wrong', '--name', name)).errors,
-      /^create-koa-session-store: the name of a (store|package) must /,
-    )
+    await t.throwsAsync(createStorePackage({ folder: join(folder, 'wrong'), name }), {
+      message: /^the name of a (store|package) must /,
+    })
   }
+  t.regex((await run('wrong', '--name', '@me/')).errors, /^create-koa-session-store: the name of a store must /)
 })
 
 test('a folder that is not empty is refused and stays as it is, an empty repository is taken', async t => {
