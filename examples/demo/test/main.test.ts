@@ -3,7 +3,9 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { SettingError, serve } from '@koa-session/example-support'
 import test, { type ExecutionContext } from 'ava'
+import { createApp } from '../dist/app.js'
 
 const main = fileURLToPath(new URL('../dist/main.js', import.meta.url))
 
@@ -73,14 +75,19 @@ test('a PORT that is taken is an error that says so, not another port', async t 
 })
 
 test('a PORT that is no port is an error that says what a port is', async t => {
-  for (const PORT of ['http', '70000', '-1', '3e3']) {
-    const { ended, line } = await start(t, { PORT })
-    t.is(line, '')
-    t.deepEqual(await ended, {
-      code: 1,
-      signal: null,
-      complaints: `PORT must be a number from 0 to 65535, got "${PORT}"\n`,
-    })
+  const saying = (port: string) => `PORT must be a number from 0 to 65535, got "${port}"`
+  const { ended, line } = await start(t, { PORT: 'http' })
+  t.is(line, '')
+  t.deepEqual(await ended, { code: 1, signal: null, complaints: `${saying('http')}\n` })
+  const { app, sessions } = createApp()
+  t.teardown(() => sessions.close())
+  const { PORT: before } = process.env
+  for (const PORT of ['70000', '-1', '3e3']) {
+    process.env.PORT = PORT
+    const serving = serve(app, sessions)
+    if (before === undefined) delete process.env.PORT
+    else process.env.PORT = before
+    await t.throwsAsync(serving, { instanceOf: SettingError, message: saying(PORT) })
   }
 })
 
