@@ -68,8 +68,8 @@ async function longestHold(work: () => Promise<unknown>): Promise<number> {
   return longest
 }
 
-/** What could keep the event loop is a shard, so a fifth of them with as many sessions each shows it. */
-const [shards, count] = isFull ? [256, 50_000] : [51, 10_000]
+/** What could keep the event loop is a shard, so a tenth of them with as many sessions each shows it. */
+const [shards, count] = isFull ? [256, 50_000] : [25, 4_900]
 
 // Alone: what another test does in this process would count in.
 test.serial(
