@@ -20,29 +20,35 @@ const sources = ['packages', 'examples', 'internal'].flatMap(folder =>
   readdirSync(join(import.meta.dirname, folder), { recursive: true }).map(path => `${folder}/${path}`),
 )
 
-/** What takes longest begins first, so that nothing runs alone at the end. */
+/** What takes longest begins first, so that nothing runs alone at the end. Most of these wait more than they compute. */
 const longest = [
-  'store-mongo/build/faults',
-  'store-mongo/build/contract',
-  'store-file/build/behaviour',
   'koa-session-core/build/testkit',
-  'store-postgres/build/contract',
-  'store-mysql/build/contract',
-  'store-redis/build/contract',
-  'store-postgres/build/faults',
-  'store-mysql/build/faults',
-  'store-redis/build/faults',
-  'koa-session-core/build/faults',
-  'koa-session-core/build/race',
+  'store-mongo/build/faults',
   'demo/build/browser',
-  'test-servers/build/main',
-  'koa-session-core/build/behaviour',
+  'koa-session-core/build/faults',
+  'store-mongo/build/contract',
+  'store-mysql/build/faults',
+  'store-postgres/build/faults',
   'store-mongo/build/reasons',
+  'koa-session-core/build/behaviour',
+  'store-file/build/contract',
   'build/firewall',
-  'readme/build/readme',
-  'create-koa-session-store/build/generated',
-  'store-file/build/sweep',
+  'store-file/build/behaviour',
+  'store-redis/build/index',
+  'test-servers/build/main',
+  'readme/build/migrating',
+  'store-redis/build/faults',
+  'store-mysql/build/contract',
   'koa-session-core/build/model',
+  'create-koa-session-store/build/generated',
+  'readme/build/readme',
+  'demo/build/demo',
+  'koa-session-core/build/race',
+  'store-sqlite/build/behaviour',
+  'store-postgres/build/contract',
+  'store-redis/build/contract',
+  'store-file/build/crash',
+  'store-file/build/pause',
 ]
 const place = path => {
   const found = longest.findIndex(part => path.includes(part))
@@ -57,6 +63,6 @@ export default {
   // Child processes: some tests change the clock or the globals of their process.
   workerThreads: false,
   // More than the processors: many tests only wait, for a server or for time to pass.
-  concurrency: 2 * availableParallelism(),
+  concurrency: 3 * availableParallelism(),
   timeout: '5m',
 }

@@ -56,7 +56,7 @@ async function packagesAside() {
     ['Packages as they would be published', 'scripts/check-packages.js'],
     ['Packages in an empty project', 'scripts/check-install.js'],
   ])
-    reports.push(await step(title, ['node', script], 10))
+    reports.push(await step(title, ['node', script], 5))
   return reports
 }
 
