@@ -11,7 +11,7 @@ import { writeLoad } from './write-load.js'
 
 export interface FaultOptions {
   readonly open: OpenStore
-  /** For these cases alone. They break it one after the other, so they must not run at once. */
+  /** For these cases alone. */
   readonly server: TestServer
   /** For cases that restart it and look for what it had acknowledged. @default server */
   readonly durable?: TestServer
@@ -60,7 +60,8 @@ export function faultCases({ open, server, durable = server, endConnections }: F
     'resets every connection': ({ proxy }: Stage) => proxy.reset(),
   }
 
-  return [
+  // Unless it says otherwise, a case is alone: drivers have deadlines of their own.
+  const cases: StoreCase[] = [
     ...Object.entries(silences).flatMap(([silence, { begin, end }]): StoreCase[] => [
       {
         title: `when the server ${silence}, every call ends with its signal`,
@@ -167,6 +168,7 @@ export function faultCases({ open, server, durable = server, endConnections }: F
     ...Object.entries(lostReplies).map(
       ([what, { before, call, after }]): StoreCase => ({
         title: `when the reply to ${what} is lost, asking again tells the truth`,
+        isAlone: false,
         run: staged(async ({ store, proxy }) => {
           for (const subject of [undefined, newKey()]) {
             const key = newKey()
@@ -231,4 +233,5 @@ export function faultCases({ open, server, durable = server, endConnections }: F
       }, durable),
     },
   ]
+  return cases.map(each => ({ isAlone: true, ...each }))
 }

@@ -1,5 +1,6 @@
+import { fewAtOnce } from '@koa-session/behaviour/few-at-once'
 import { isFull } from '@koa-session/behaviour/full'
-import type { SharedServer, TestServer } from '@koa-session/test-servers'
+import type { TestServer } from '@koa-session/test-servers'
 import type { TestFn } from 'ava'
 import type { Capability } from 'koa-session-core/testkit'
 import { faultCases } from './fault-cases.js'
@@ -28,16 +29,19 @@ export function faultTests(test: TestFn, options: FaultTestsOptions): void {
   }
   const ends = endConnections && { endConnections }
   const cases = [...faultCases({ open, server, durable, ...ends }), ...slowCases({ open, server, capabilities })]
-  for (const { title, run } of cases) {
-    test.serial(title, async t => {
-      await t.notThrowsAsync(run())
+  // The others mostly wait. All at once would take too many connections.
+  const few = fewAtOnce(3)
+  for (const { title, isAlone, run } of cases) {
+    const declare = isAlone ? test.serial : test
+    declare(title, async t => {
+      await t.notThrowsAsync(few(run))
     })
   }
 }
 
 export interface FirewallTestsOptions {
-  /** The result of `sharedServer`; without a server all tests are skipped. */
-  readonly server: SharedServer | undefined
+  /** Without a server all tests are skipped. */
+  readonly server: Pick<TestServer, 'url' | 'host' | 'port'> | undefined
   /** Opens a store on a client of its own. */
   readonly open: OpenStore
   /** Opens a store on a client with the settings of the README. */
@@ -52,7 +56,8 @@ export function firewallTests(test: TestFn, { server, open, openAsInReadme, sile
   // The calls of a store share the code that finds out about its connection, and the client of the README has no other.
   const methods = isFull ? {} : { methods: ['read', 'write'] }
   const inReadme = { open: openAsInReadme, ...methods, ...(silence !== undefined && { silence }) }
-  const declare = !server ? test.skip : silence === undefined ? test.serial : test
+  const declare = server ? test : test.skip
+  const few = fewAtOnce(silence === undefined ? 3 : Number.POSITIVE_INFINITY)
   for (const { title, run } of [
     ...firewallCases({ open, server: { url, host, port } }),
     ...firewallCases({ ...inReadme, server: { url, host, port } }).map(({ title, run }) => ({
@@ -61,7 +66,7 @@ export function firewallTests(test: TestFn, { server, open, openAsInReadme, sile
     })),
   ]) {
     declare(title, async t => {
-      await t.notThrowsAsync(run())
+      await t.notThrowsAsync(few(run))
     })
   }
 }

@@ -1,4 +1,4 @@
-import { type FaultProxy, faultProxy, type TestServer } from '@koa-session/test-servers'
+import { faultProxy, type TestServer } from '@koa-session/test-servers'
 import type { Capability } from 'koa-session-core/testkit'
 import { repeatedCases } from './repeated-cases.js'
 import type { OpenStore, StoreCase } from './tested-store.js'
@@ -9,17 +9,16 @@ export interface SlowOptions {
   readonly capabilities: readonly Capability[]
 }
 
-/** Races and conditions over connections on which every reply is late. The cases must not run at once. */
+/** Races and conditions over connections on which every reply is late. */
 export function slowCases({ open, server, capabilities }: SlowOptions): StoreCase[] {
-  let proxy: FaultProxy
-  const create = (world: string) => open(proxy.through(server.url), world)
-  return repeatedCases({ create, capabilities }).map(({ title, run }) => ({
+  const casesAt = (url: string) => repeatedCases({ create: world => open(url, world), capabilities })
+  return casesAt(server.url).map(({ title }, n) => ({
     title: `over a slow connection: ${title}`,
     async run() {
-      proxy = await faultProxy({ target: server })
+      const proxy = await faultProxy({ target: server })
       try {
         await proxy.delay(3)
-        await run()
+        await casesAt(proxy.through(server.url))[n]?.run()
       } finally {
         await proxy.close()
       }

@@ -9,6 +9,8 @@ export type OpenStore = (url: string, world: string) => TestedStore
 /** A test for any runner. */
 export interface StoreCase {
   readonly title: string
+  /** No other case may run at the same time, such as where it stops the server itself. */
+  readonly isAlone?: boolean
   run(): Promise<void>
 }
 

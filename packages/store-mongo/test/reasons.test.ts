@@ -1,12 +1,11 @@
 import { hidden, ownServer, reasonOf, silentServer } from '@koa-session/store-tests'
-import ava from 'ava'
+import test from 'ava'
 import { session } from 'koa-session-core'
 import { mongoStore } from 'koa-session-store-mongo'
 import { MongoClient } from 'mongodb'
 
-const test = ava.serial
 const server = await ownServer('mongo')
-const declare = server ? test : test.skip
+const declare = server ? test.serial : test.skip
 const silent = await silentServer()
 
 test.after.always(() => Promise.all([silent.close(), server?.end()]))

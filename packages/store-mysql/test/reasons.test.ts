@@ -1,12 +1,11 @@
 import { certificate, hidden, ownServer, reasonOf, silentServer } from '@koa-session/store-tests'
 import { startServer } from '@koa-session/test-servers'
-import ava from 'ava'
+import test from 'ava'
 import { type MysqlStoreOptions, mysqlStore } from 'koa-session-store-mysql'
 import { createConnection } from 'mysql2/promise'
 
-const test = ava.serial
 const server = await ownServer('mysql')
-const declare = server ? test : test.skip
+const declare = server ? test.serial : test.skip
 const silent = await silentServer()
 
 test.before(async () => {

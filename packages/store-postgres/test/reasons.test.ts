@@ -3,13 +3,12 @@ import { chown, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { certificate, hidden, ownServer, reasonOf, silentServer } from '@koa-session/store-tests'
 import { startServer } from '@koa-session/test-servers'
-import ava from 'ava'
+import test from 'ava'
 import { type PostgresStoreOptions, postgresStore } from 'koa-session-store-postgres'
 import pg from 'pg'
 
-const test = ava.serial
 const server = await ownServer('postgres')
-const declare = server ? test : test.skip
+const declare = server ? test.serial : test.skip
 const silent = await silentServer()
 
 async function prepare(url: string): Promise<void> {

@@ -1,13 +1,12 @@
 import { certificate, hidden, ownServer, reasonOf, silentServer } from '@koa-session/store-tests'
 import { freePort, startServer } from '@koa-session/test-servers'
-import ava from 'ava'
+import test from 'ava'
 import { Redis } from 'ioredis'
 import { session } from 'koa-session-core'
 import { type RedisStoreOptions, redisStore } from 'koa-session-store-redis'
 
-const test = ava.serial
 const server = await ownServer('redis')
-const declare = server ? test : test.skip
+const declare = server ? test.serial : test.skip
 const port = server?.port ?? 0
 const silent = await silentServer()
 const admin = new Redis(port, { lazyConnect: true, retryStrategy: () => null })

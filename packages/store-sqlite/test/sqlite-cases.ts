@@ -20,7 +20,7 @@ const hour = 3_600_000
 const patient = () => ({ signal: new AbortController().signal })
 
 /** Cases for every driver. `root` is an empty folder. They may run at once, except where `isAlone`. */
-export function sqliteCases(root: string): (StoreCase & { readonly isAlone?: true })[] {
+export function sqliteCases(root: string): StoreCase[] {
   const file = () => join(root, `${newWorld()}.db`)
 
   /** A connection in the mode that the README advises. */
