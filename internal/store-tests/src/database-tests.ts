@@ -1,12 +1,14 @@
-import { headlineCases, processCases, secretsFound } from '@koa-session/behaviour'
+import { processCases as behaviourOfProcesses, headlineCases, secretsFound } from '@koa-session/behaviour'
 import { planCases } from '@koa-session/behaviour/plans'
 import { type SharedServer, urlVariables } from '@koa-session/test-servers'
 import type { TestFn } from 'ava'
 import type { Store } from 'koa-session-core'
-import { type Capability, conformanceCases } from 'koa-session-core/testkit'
+import { type Capability, conformanceCases, raceOfProcesses } from 'koa-session-core/testkit'
 import { bundleCase } from './bundle-case.js'
 import { closeCases } from './close-cases.js'
 import { exitCases } from './exit-cases.js'
+import { processCases, raceSettings, startProcesses } from './process-cases.js'
+import type { StoreProcess } from './store-process.js'
 import { newWorld, type OpenStore } from './tested-store.js'
 
 export interface DatabaseOptions {
@@ -18,6 +20,11 @@ export interface DatabaseOptions {
   create(world: string): Store
   /** The modules `open.js`, which exports `open`, and `world.js`, which exports `create`, are beside this one. */
   readonly module: string
+  /**
+   * The module beside this one whose function `open` is for many stores in another process, on few connections.
+   * @default 'open.js'
+   */
+  readonly remote?: string
   /** All that the backend holds of `world`. */
   dump(url: string, world: string): Promise<Uint8Array>
   readonly capabilities: readonly Capability[]
@@ -30,15 +37,24 @@ export function databaseStoreTests(test: TestFn, options: DatabaseOptions): void
   const { url, host, port } = server ?? { url: '', host: '', port: 0 }
   if (server) process.env[urlVariables[server.kind]] = url
   const onOwnClient = (world: string) => open(url, world)
-  const processes = processCases({ module: new URL('world.js', options.module).href })
-  test.after.always(() => processes.end())
+  const world = new URL('world.js', options.module)
+  const sites = behaviourOfProcesses({ module: world.href })
+  test.after.always(() => sites.end())
+  const processes: StoreProcess[] = []
+  test.before(async () => {
+    if (server) processes.push(...(await startProcesses(new URL(options.remote ?? 'open.js', options.module), url)))
+  })
+  test.after.always('processes end by themselves once their stores are closed', async t => {
+    for (const one of processes) t.is(await one.end(), 0)
+  })
 
   // One by one, and before all others: plans and cases about expiry set the clock.
   const serial = server ? test.serial : test.serial.skip
   for (const { title, run } of [
     ...planCases({ create: onOwnClient }),
     ...headlineCases({ create: onOwnClient, shared: true }),
-    ...processes.cases,
+    ...sites.cases,
+    ...processCases({ processes, capabilities }),
     ...closeCases({ open, server: { url, host, port } }),
     ...exitCases({ module, url }),
     bundleCase({ module, url, capabilities }),
@@ -47,10 +63,13 @@ export function databaseStoreTests(test: TestFn, options: DatabaseOptions): void
       await t.notThrowsAsync(run())
     })
   }
+  serial('the race of processes that the testkit offers to authors of stores', async t => {
+    await t.notThrowsAsync(raceOfProcesses({ module: world, ...raceSettings }))
+  })
   serial('a dump taken while users are signed in contains neither an id nor a subject, in any encoding', async t => {
-    const world = newWorld()
-    const store = open(url, world)
-    t.deepEqual(await secretsFound(store, () => options.dump(url, world)), [])
+    const dumped = newWorld()
+    const store = open(url, dumped)
+    t.deepEqual(await secretsFound(store, () => options.dump(url, dumped)), [])
     await store.close()
   })
   const parallel = server ? test : test.skip

@@ -21,6 +21,7 @@ databaseStoreTests(test, {
   open,
   create: world => mongoStore({ collection: client.db().collection(world) }),
   module: import.meta.url,
+  remote: 'open-on-client.js',
   dump,
   capabilities: ['sweep', 'keys', 'shared'],
 })

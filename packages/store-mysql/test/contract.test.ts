@@ -22,6 +22,7 @@ databaseStoreTests(test, {
   open,
   create: world => mysqlStore({ pool, table: world }),
   module: import.meta.url,
+  remote: 'open-on-pool.js',
   dump,
   capabilities: ['sweep', 'keys', 'shared'],
 })

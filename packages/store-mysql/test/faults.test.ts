@@ -1,6 +1,7 @@
-import { faultTests, ownServer } from '@koa-session/store-tests'
+import { faultTests, firewallTests, ownServer, readmeSettings } from '@koa-session/store-tests'
 import test from 'ava'
-import { createConnection, type RowDataPacket } from 'mysql2/promise'
+import { mysqlStore } from 'koa-session-store-mysql'
+import { createConnection, createPool, type PoolOptions, type RowDataPacket } from 'mysql2/promise'
 import { open } from './open.js'
 
 const server = await ownServer('mysql')
@@ -17,3 +18,22 @@ async function endConnections(url: string) {
 }
 
 faultTests(test, { server, open, endConnections, capabilities: ['sweep', 'keys', 'shared'] })
+
+const readme = new URL('../README.md', import.meta.url)
+
+/** On a pool with the settings of the README. */
+function openAsInReadme(url: string, world: string) {
+  const [options] = readmeSettings<[PoolOptions]>(readme, 'createPool', url)
+  const pool = createPool(options)
+  const store = mysqlStore({ pool, table: world })
+  return {
+    ...store,
+    async close() {
+      await store.close()
+      // Says goodbye to connections that are forgotten, and waits for an answer.
+      pool.end().catch(() => {})
+    },
+  }
+}
+
+firewallTests(test, { server, open, openAsInReadme })

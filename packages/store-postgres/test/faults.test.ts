@@ -1,5 +1,6 @@
-import { faultTests, ownServer } from '@koa-session/store-tests'
+import { faultTests, firewallTests, ownServer, readmeSettings } from '@koa-session/store-tests'
 import test from 'ava'
+import { postgresStore } from 'koa-session-store-postgres'
 import pg from 'pg'
 import { open } from './open.js'
 
@@ -17,3 +18,22 @@ async function endConnections(url: string) {
 }
 
 faultTests(test, { server, open, endConnections, capabilities: ['sweep', 'keys', 'shared'] })
+
+const readme = new URL('../README.md', import.meta.url)
+
+/** On a pool with the settings of the README. */
+function openAsInReadme(url: string, world: string) {
+  const [options] = readmeSettings<[pg.PoolConfig]>(readme, 'new pg.Pool', url)
+  const pool = new pg.Pool(options)
+  pool.on('error', () => {})
+  const store = postgresStore({ pool, table: world })
+  return {
+    ...store,
+    async close() {
+      await store.close()
+      await pool.end()
+    },
+  }
+}
+
+firewallTests(test, { server, open, openAsInReadme })

@@ -1,6 +1,7 @@
-import { faultTests, ownServer } from '@koa-session/store-tests'
+import { faultTests, firewallTests, ownServer, readmeSettings } from '@koa-session/store-tests'
 import test from 'ava'
 import { Redis } from 'ioredis'
+import { redisStore } from 'koa-session-store-redis'
 import { open } from './open.js'
 
 const server = await ownServer('redis')
@@ -13,3 +14,22 @@ async function endConnections(url: string) {
 }
 
 faultTests(test, { server, open, endConnections, capabilities: ['keys', 'shared'] })
+
+const readme = new URL('../README.md', import.meta.url)
+
+/** On a client with the settings of the README. */
+function openAsInReadme(url: string, world: string) {
+  const [address, options] = readmeSettings<[string, { socketTimeout: number }]>(readme, 'new Redis', url)
+  const client = new Redis(address, options)
+  client.on('error', () => {})
+  const store = redisStore({ client, prefix: `${world}:` })
+  return {
+    ...store,
+    async close() {
+      await store.close()
+      client.disconnect()
+    },
+  }
+}
+
+firewallTests(test, { server, open, openAsInReadme })
