@@ -1,6 +1,10 @@
+import { setTimeout, setTimeout as sleep } from 'node:timers/promises'
 import { type Around, Browser, type Handler, Site } from '@koa-session/behaviour'
 import test, { type ExecutionContext } from 'ava'
-import type { Middleware } from 'koa'
+import Koa, { type Middleware } from 'koa'
+import { isSessionError, memoryStore, type SessionRecord, type StoreCall, session } from 'koa-session-core'
+import { throwIfAborted, untilAborted } from 'koa-session-core/store'
+import request from 'supertest'
 import { type Fault, type FaultyStore, faultyStore } from './support/faulty-store.js'
 import { codes } from './support/start.js'
 
@@ -274,4 +278,163 @@ test('By default a request with no cookie, or none that is an id, needs no store
     t.deepEqual((await browser.send(({ session }) => ({ ...session }), { headers: { cookie } })).value, {})
   }
   t.deepEqual(site.store.calls, [])
+})
+
+declare module 'koa-session-core' {
+  interface SessionData {
+    n?: number
+  }
+}
+
+/** An app on a store that, once it is full, takes no record but one that ends a session. */
+function site() {
+  const store = memoryStore()
+  const full = { isFull: false }
+  const app = new Koa()
+  app.on('error', () => {})
+  app.use(
+    session({
+      store: {
+        ...store,
+        async write(key: string, record: SessionRecord, expected: string | null) {
+          if (full.isFull && record.expiresAt > Date.now())
+            throw Object.assign(new Error('no space left'), { code: 'ENOSPC' })
+          return store.write(key, record, expected)
+        },
+      },
+    }),
+  )
+  app.use(async ctx => {
+    if (ctx.path === '/in') ctx.session.n = 1
+    if (ctx.path === '/regenerate') await ctx.session.regenerate()
+    if (ctx.path === '/destroy') await ctx.session.destroy()
+    if (ctx.path === '/null') ctx.session = null
+    if (ctx.path === '/logout') {
+      await ctx.session.destroy()
+      ctx.flash('See you')
+    }
+    if (ctx.path === '/again') {
+      await ctx.session.regenerate()
+      ctx.session.n = 2
+    }
+    ctx.body = String(ctx.session.n)
+  })
+  return { full, browser: request(app.callback()) }
+}
+
+for (const path of ['/regenerate', '/destroy', '/null', '/logout', '/again']) {
+  test(`${path} ends the session in a store that is full`, async t => {
+    const { full, browser } = site()
+    const first = await browser.get('/in')
+    const cookie = String(first.get('Set-Cookie')?.[0]?.split(';')[0])
+    t.is((await browser.get('/').set('Cookie', cookie)).text, '1')
+    full.isFull = true
+    const answer = await browser.get(path).set('Cookie', cookie)
+    // A new session needs room.
+    t.is(answer.status, path === '/again' ? 503 : 200)
+    if (path !== '/again') t.regex(String(answer.get('Set-Cookie')), /^sid=; .*Max-Age=0/)
+    full.isFull = false
+    t.is((await browser.get('/').set('Cookie', cookie)).text, 'undefined')
+  })
+}
+
+/** A call that its test aborts, as the core gives it. */
+async function silentCall(): Promise<{ call: StoreCall; ended: Promise<unknown> }> {
+  let given: StoreCall | undefined
+  const read = (_key: string, call?: StoreCall): Promise<undefined> => {
+    given = call
+    return new Promise(() => {})
+  }
+  const sessions = session({ store: { ...memoryStore(), read }, storeTimeout: 200 })
+  const req = { headers: { cookie: `sid=${'a'.repeat(43)}` }, socket: {} } as never
+  const ended = sessions.open(req).then(
+    () => undefined,
+    error => error,
+  )
+  await setTimeout(1)
+  return { call: given as StoreCall, ended }
+}
+
+test('a call that is not answered in time tells every listener of it once, and signal has the same reason', async t => {
+  const { call, ended } = await silentCall()
+  const heard: unknown[] = []
+  call.onAbort?.(reason => heard.push(reason))
+  call.onAbort?.(reason => heard.push(reason))
+  call.onAbort?.(() => heard.push('taken off'))()
+  const { signal } = call
+  t.is(call.signal, signal)
+  t.false(signal?.aborted)
+  t.notThrows(() => throwIfAborted(call))
+  const error = await ended
+  t.true(isSessionError(error) && error.code === 'ERR_SESSION_TIMEOUT')
+  t.deepEqual(heard, [error, error])
+  t.is(signal?.reason, error)
+  call.onAbort?.(reason => heard.push(reason))
+  t.is(heard.length, 3, 'an aborted call tells at once')
+  t.true(call.signal?.aborted)
+})
+
+test('untilAborted and throwIfAborted take a call, a bare signal, or nothing', async t => {
+  const reason = new Error('enough')
+  const controller = new AbortController()
+  const own = await silentCall()
+  const hanging = () => new Promise<never>(() => {})
+  const waiting = [own.call, { signal: controller.signal }, controller.signal].map(call => untilAborted(call, hanging))
+  for (const call of [own.call, { signal: controller.signal }, controller.signal, {}, undefined]) {
+    t.is(await untilAborted(call, async () => 1), 1)
+    await t.throwsAsync(
+      untilAborted(call, async () => {
+        throw reason
+      }),
+      { is: reason },
+    )
+  }
+  controller.abort(reason)
+  const error = await own.ended
+  const outcomes = await Promise.allSettled(waiting)
+  t.deepEqual(
+    outcomes.map(outcome => outcome.status === 'rejected' && outcome.reason),
+    [error, reason, reason],
+  )
+  const never = () => t.fail('a call that is aborted already begins nothing') as never
+  await t.throwsAsync(untilAborted(own.call, never), { is: error as Error })
+  await t.throwsAsync(untilAborted({ signal: controller.signal }, never), { is: reason })
+  t.throws(() => throwIfAborted(own.call), { is: error as Error })
+  t.throws(() => throwIfAborted({ signal: controller.signal }), { is: reason })
+})
+
+/** A store that needs 40 steps of 75 ms for what is long work. */
+function slowStore(step: (call?: StoreCall) => void) {
+  async function work(call?: StoreCall) {
+    for (let n = 0; n < 40; n++) {
+      step(call)
+      await sleep(75)
+    }
+  }
+  return {
+    ...memoryStore(),
+    async sweep(call?: StoreCall) {
+      await work(call)
+      return 40
+    },
+    async *keys(call?: StoreCall) {
+      await work(call)
+      yield '0'.repeat(64)
+    },
+  }
+}
+
+const open = (step: (call?: StoreCall) => void) =>
+  session({ store: slowStore(step), storeTimeout: 2_000, subject: () => undefined })
+
+test('a sweep and a listing may take longer than storeTimeout while the store goes on step by step', async t => {
+  const sessions = open(call => call?.signal?.throwIfAborted())
+  t.is(await sessions.sweep(), 40)
+  for await (const one of sessions.list('ada')) t.fail(one.key)
+})
+
+test('a sweep and a listing that take longer without a step time out', async t => {
+  const sessions = open(() => {})
+  await t.throwsAsync(sessions.sweep(), { code: 'ERR_SESSION_TIMEOUT' })
+  await t.throwsAsync(sessions.list('ada')[Symbol.asyncIterator]().next(), { code: 'ERR_SESSION_TIMEOUT' })
 })
