@@ -32,7 +32,6 @@ const longest = [
   'store-mongo/build/reasons',
   'koa-session-core/build/behaviour',
   'store-file/build/contract',
-  'build/firewall',
   'store-file/build/behaviour',
   'store-redis/build/index',
   'test-servers/build/main',
