@@ -6,7 +6,7 @@ import { inMemory } from '@koa-session/store-tests/in-memory'
 import test from 'ava'
 import type { SessionRecord } from 'koa-session-core'
 import { fileStore } from 'koa-session-store-file'
-import { startStoppingProcess } from './stopping-process.js'
+import { type StoppingProcess, startStoppingProcess } from './stopping-process.js'
 import { haveStrace, type Moment } from './strace.js'
 
 // A stopped process leaves the same in memory as on a disk.
@@ -43,62 +43,78 @@ async function prepared({ record }: Scenario) {
   return { directory, store }
 }
 
-/**
- * Stops a process in the call of `scenario` once at each moment, does `meanwhile`, and lets it go on and answer. The moments
- * are after each look at the session, and after each change but the last, which it acknowledges.
- */
+type Store = ReturnType<typeof fileStore>
+
+interface Outcome<T> {
+  readonly at: string
+  readonly done: T
+  readonly answer: boolean
+  readonly store: Store
+}
+
+/** The moments after each look at the session, and after each change but the last, which the call acknowledges. */
+async function momentsOf(there: StoppingProcess, scenario: Scenario): Promise<Moment[]> {
+  const moments: Moment[] = []
+  await there.call((await prepared(scenario)).directory, scenario.call, async moment => moments.push(moment))
+  return moments.slice(0, -1)
+}
+
+/** Stops the process in the call of `scenario` once at each moment, does `meanwhile`, and lets it go on and answer. */
 async function stopAnywhere<T>(
+  there: StoppingProcess,
+  moments: readonly Moment[],
   scenario: Scenario,
-  meanwhile: (store: ReturnType<typeof fileStore>) => Promise<T>,
-  check: (outcome: { at: string; done: T; answer: boolean; store: ReturnType<typeof fileStore> }) => Promise<void>,
-): Promise<Moment[]> {
-  const there = await startStoppingProcess('getdents64')
-  try {
-    const moments: Moment[] = []
-    await there.call((await prepared(scenario)).directory, scenario.call, async moment => moments.push(moment))
-    moments.pop()
-    for (const moment of moments) {
-      const { directory, store } = await prepared(scenario)
-      const at = `stopped after ${moment.name} ${moment.nth}`
-      const done: T[] = []
-      const answer = await there.call<boolean>(directory, scenario.call, async stopped => {
-        if (isDeepStrictEqual(stopped, moment)) done.push(await meanwhile(store))
-      })
-      if (done.length !== 1) throw new Error(`not ${at}`)
-      await check({ at, done: done[0] as T, answer, store })
-    }
-    return moments
-  } finally {
-    await there.end()
+  meanwhile: (store: Store) => Promise<T>,
+  check: (outcome: Outcome<T>) => Promise<void>,
+): Promise<void> {
+  for (const moment of moments) {
+    const { directory, store } = await prepared(scenario)
+    const at = `stopped after ${moment.name} ${moment.nth}`
+    const done: T[] = []
+    const answer = await there.call<boolean>(directory, scenario.call, async stopped => {
+      if (isDeepStrictEqual(stopped, moment)) done.push(await meanwhile(store))
+    })
+    if (done.length !== 1) throw new Error(`not ${at}`)
+    await check({ at, done: done[0] as T, answer, store })
   }
 }
 
 if (haveStrace()) {
-  for (const [title, scenario] of Object.entries(scenarios)) {
-    test(`a process stopped anywhere in ${title} holds up nobody, and cannot bring the session back afterwards`, async t => {
-      const replace = async (store: ReturnType<typeof fileStore>) => {
-        const signal = AbortSignal.timeout(patient(5_000))
-        await store.destroy(key, { signal })
-        return store.write(key, third, null, { signal })
-      }
-      const moments = await stopAnywhere(scenario, replace, async ({ at, done, store }) => {
-        t.true(done, at)
-        t.deepEqual(await store.read(key), third, at)
-      })
-      t.true(moments.some(({ name }) => name === 'getdents64') || scenario.record === undefined)
-    })
+  // One for all scenarios: to start it takes longer than to stop it everywhere.
+  let there: StoppingProcess
+  test.before(async () => {
+    there = await startStoppingProcess('getdents64')
+  })
+  test.after.always(() => there?.end())
 
-    test(`a process stopped anywhere in ${title} is not harmed by a sweep`, async t => {
-      const sweep = (store: ReturnType<typeof fileStore>) => store.sweep()
-      const moments = await stopAnywhere(scenario, sweep, async ({ at, answer, store }) => {
-        t.true(answer, at)
-        t.deepEqual(await store.read(key), scenario.after, at)
-        let listed = 0
-        for await (const _ of store.keys({ subject })) listed++
-        t.is(listed, scenario.after === its ? 1 : 0, at)
-      })
-      t.not(moments.length, 0)
-    })
+  for (const [title, scenario] of Object.entries(scenarios)) {
+    test.serial(
+      `a process stopped anywhere in ${title} holds up nobody, cannot bring the session back afterwards, and is not harmed by a sweep`,
+      async t => {
+        const moments = await momentsOf(there, scenario)
+        t.not(moments.length, 0)
+        t.true(moments.some(({ name }) => name === 'getdents64') || scenario.record === undefined)
+
+        const replace = async (store: Store) => {
+          const signal = AbortSignal.timeout(patient(5_000))
+          await store.destroy(key, { signal })
+          return store.write(key, third, null, { signal })
+        }
+        await stopAnywhere(there, moments, scenario, replace, async ({ at, done, store }) => {
+          t.true(done, at)
+          t.deepEqual(await store.read(key), third, at)
+        })
+
+        const sweep = (store: Store) => store.sweep()
+        await stopAnywhere(there, moments, scenario, sweep, async ({ at, answer, store }) => {
+          t.true(answer, at)
+          t.deepEqual(await store.read(key), scenario.after, at)
+          let listed = 0
+          for await (const _ of store.keys({ subject })) listed++
+          t.is(listed, scenario.after === its ? 1 : 0, at)
+        })
+      },
+    )
   }
 } else if (process.env.CI === 'true') {
   test('strace, which stops processes between two system calls, is there', t => t.fail())
