@@ -28,6 +28,8 @@ export interface How extends SaveOptions {
   readonly client: Client
   /** The session is one that `revokeAll`, which is running, spares. */
   readonly spared?: boolean
+  /** No other operation of the request creates the session meanwhile. */
+  readonly inTurn?: boolean
 }
 
 /** The next state of a session, as one attempt would store it. */

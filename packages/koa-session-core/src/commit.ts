@@ -15,6 +15,8 @@ export async function commit(engine: Engine, draft: Draft, how: How): Promise<bo
   const isAsked = how.rotate === true || how.change !== undefined
   if (standing.kind === 'left') return false
   if (draft.untouched && !isAsked) return true
+  const isCreation = standing.kind === 'new' || standing.kind === 'gone'
+  if (isCreation && !how.inTurn) return inTurn(draft, () => commit(engine, draft, { ...how, inTurn: true }))
   if (standing.kind === 'unread') return (!isAsked && !draft.dirty()) || refuse(engine, draft, how, standing)
   if (standing.kind === 'gone') {
     if (!isAsked && !draft.dirty()) return true
@@ -32,6 +34,20 @@ export async function commit(engine: Engine, draft: Draft, how: How): Promise<bo
   if (draft.dirty()) return (await create(engine, draft, { ...how, rotate: false })) && commit(engine, draft, how)
   if (!client.hasLeft) draft.moveTo(newId())
   return true
+}
+
+/**
+ * Create the session in one operation of a request at a time. Another one that runs beside it would take the record for that of
+ * a stranger, or make it without confirming the tombstone.
+ */
+async function inTurn(draft: Draft, run: () => Promise<boolean>): Promise<boolean> {
+  while (draft.creating) await draft.creating
+  const creation = run()
+  const over = () => {
+    draft.creating = undefined
+  }
+  draft.creating = creation.then(over, over)
+  return creation
 }
 
 /** The commit at the end of a request. `undefined`: nothing changed, so there is nothing to wait for. */

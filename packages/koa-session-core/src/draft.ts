@@ -101,6 +101,8 @@ export class Draft {
   queued: Queued[] = []
   /** The id was made by this request, so no other request can know it. */
   fresh: boolean
+  /** Never rejects. Set while an operation of the request creates the session. */
+  creating: Promise<void> | undefined
   /** Set if this session replaced another one, once that is destroyed. */
   before: Before | undefined
   /** `createdAt` comes from a clock that was ahead. */

@@ -299,7 +299,9 @@ export class RequestSession implements Client, FlashHandle {
     try {
       if (this.#pending) await this.#pending.drained()
       if (this.#endings) await this.#endings.carryOutAll(deadline)
-      const committing = abandon ? undefined : commitAtEnd(this.#engine, this.draft, { deadline, client: this })
+      const committing = abandon
+        ? undefined
+        : commitAtEnd(this.#engine, this.draft, { deadline, client: this, inTurn: true })
       if (committing) await committing
     } catch (error) {
       if (this.#isFarewell && isForRoom(error)) this.report(error)

@@ -380,3 +380,47 @@ test('Whatever requests do side by side, in one of them and in many, nothing is 
   t.deepEqual(Object.keys(rest).sort(), ['a', ...names('first', 'second', 'third')])
   t.deepEqual(errors, [])
 })
+
+const sideBySide: Record<string, (session: Bag) => Promise<boolean>[]> = {
+  'save and update': session => [session.save(), add(session)],
+  'two updates': session => [add(session), add(session)],
+  'rotateId and update': session => [session.rotateId(), add(session)],
+  'update and rotateId': session => [add(session), session.rotateId()],
+}
+const add = (session: Bag) => session.update(bag => void Object.assign(bag, { n: ((bag as Bag).n ?? 0) + 1 }))
+
+for (const [how, other] of Object.entries({
+  'another login replaced the session': ({ session }) => session.regenerate(),
+  'the session moved on': ({ session }) => session.rotateId(),
+  'the session ended': ({ session }) => session.destroy(),
+  'its own login replaced the session': () => {},
+} satisfies Record<string, (ctx: Ctx) => unknown>)) {
+  for (const [what, operations] of Object.entries(sideBySide)) {
+    test(`When ${how}, ${what} side by side store one login, and each change once`, async t => {
+      const site = await signedIn(
+        t,
+        {
+          '/other': async ctx => {
+            await other(ctx)
+            if (how.startsWith('another')) ctx.session.user = 'ada'
+          },
+          '/login': async ctx => {
+            if (how.startsWith('its own')) await ctx.session.regenerate()
+            else await browser.fork(elsewhere.url).get('/other')
+            ctx.session.user = 'ada'
+            ctx.session.n = 1
+            // The next calls of the store take a while, so that each operation meets the other under way.
+            store.before = () => setImmediate()
+            store.after = () => setImmediate()
+            return Promise.all(operations(ctx.session))
+          },
+        },
+        { subject: data => (data as { user?: string }).user },
+      )
+      const { browser, elsewhere, errors, store } = site
+      t.deepEqual((await browser.get('/login')).json, [true, true])
+      t.deepEqual((await browser.get('/get')).json, { user: 'ada', n: what === 'two updates' ? 3 : 2 })
+      t.deepEqual(errors, [])
+    })
+  }
+}
