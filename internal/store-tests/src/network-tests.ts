@@ -8,6 +8,8 @@ import { firewallCases } from './firewall-cases.js'
 import { slowCases } from './slow-cases.js'
 import type { OpenStore } from './tested-store.js'
 
+export { faultCases, firewallCases }
+
 export interface FaultTestsOptions {
   /** For these tests alone, which break it; without a server all are skipped. */
   readonly server: TestServer | undefined

@@ -1,4 +1,4 @@
-import { databaseStoreTests } from '@koa-session/store-tests'
+import { databaseStoreTests } from '@koa-session/store-tests/database-tests'
 import { sharedServer } from '@koa-session/test-servers'
 import test from 'ava'
 import { mysqlStore } from 'koa-session-store-mysql'

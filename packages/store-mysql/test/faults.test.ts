@@ -1,4 +1,5 @@
-import { faultTests, firewallTests, ownServer, readmeSettings } from '@koa-session/store-tests'
+import { ownServer, readmeSettings } from '@koa-session/store-tests'
+import { faultTests, firewallTests } from '@koa-session/store-tests/network-tests'
 import test from 'ava'
 import { mysqlStore } from 'koa-session-store-mysql'
 import { createConnection, createPool, type PoolOptions, type RowDataPacket } from 'mysql2/promise'

@@ -1,4 +1,5 @@
-import { faultTests, firewallTests, ownServer, readmeSettings } from '@koa-session/store-tests'
+import { ownServer, readmeSettings } from '@koa-session/store-tests'
+import { faultTests, firewallTests } from '@koa-session/store-tests/network-tests'
 import test from 'ava'
 import { postgresStore } from 'koa-session-store-postgres'
 import pg from 'pg'

@@ -2,15 +2,8 @@ import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { isFull } from '@koa-session/behaviour/full'
 import { patient, within } from '@koa-session/behaviour/patience'
-import {
-  faultCases,
-  firewallCases,
-  newKey,
-  newRecord,
-  newWorld,
-  ownServer,
-  readmeSettings,
-} from '@koa-session/store-tests'
+import { newKey, newRecord, newWorld, ownServer, readmeSettings } from '@koa-session/store-tests'
+import { faultCases, firewallCases } from '@koa-session/store-tests/network-tests'
 import { faultProxy } from '@koa-session/test-servers'
 import anyTest from 'ava'
 import { session } from 'koa-session-core'
