@@ -1,6 +1,27 @@
+import { Agent, type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http'
+import { text as textOf } from 'node:stream/consumers'
+
+/** As those of `fetch`, which costs a test file some 0.3 s more. */
+class ReplyHeaders implements Iterable<[string, string]> {
+  readonly #headers: IncomingHttpHeaders
+
+  constructor(headers: IncomingHttpHeaders) {
+    this.#headers = headers
+  }
+  get(name: string): string | null {
+    return this.#headers[name.toLowerCase()]?.toString() ?? null
+  }
+  has(name: string): boolean {
+    return name.toLowerCase() in this.#headers
+  }
+  *[Symbol.iterator](): Generator<[string, string]> {
+    for (const [name, value] of Object.entries(this.#headers)) yield [name, `${value}`]
+  }
+}
+
 export interface Reply {
   readonly status: number
-  readonly headers: Headers
+  readonly headers: ReplyHeaders
   /** The `Set-Cookie` lines as they came. */
   readonly cookies: string[]
   readonly text: string
@@ -22,25 +43,33 @@ export interface Client {
   fork(elsewhere?: string): Client
 }
 
+const agent = new Agent({ keepAlive: true })
+
 export function client(url: string, jar: Map<string, string> = new Map()): Client {
   const send = async (path: string, { method = 'GET', headers = {}, body }: Request): Promise<Reply> => {
     const cookie = [...jar].map(([name, value]) => `${name}=${value}`).join('; ')
-    const response = await fetch(new URL(path, url), {
-      method,
-      redirect: 'manual',
-      headers: {
-        ...(cookie && { cookie }),
-        ...(body !== undefined && { 'content-type': 'application/json' }),
-        ...headers,
-      },
-      ...(body !== undefined && { body: JSON.stringify(body) }),
+    const content = body === undefined ? undefined : JSON.stringify(body)
+    const response = await new Promise<IncomingMessage>((resolve, reject) => {
+      const asked = request(new URL(path, url), {
+        method,
+        agent,
+        headers: {
+          ...(cookie && { cookie }),
+          ...(content !== undefined && {
+            'content-type': 'application/json',
+            'content-length': Buffer.byteLength(content),
+          }),
+          ...headers,
+        },
+      })
+      asked.on('response', resolve).on('error', reject).end(content)
     })
-    const cookies = response.headers.getSetCookie()
+    const cookies = response.headers['set-cookie'] ?? []
     for (const line of cookies) keep(jar, line)
-    const text = await response.text()
+    const text = await textOf(response)
     return {
-      status: response.status,
-      headers: response.headers,
+      status: response.statusCode ?? 0,
+      headers: new ReplyHeaders(response.headers),
       cookies,
       text,
       get json() {
