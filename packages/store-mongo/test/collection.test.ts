@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { runInNewContext } from 'node:vm'
-import { within } from '@koa-session/behaviour/patience'
+import { patient, within } from '@koa-session/behaviour/patience'
 import { newKey, newRecord, newWorld, startProcesses } from '@koa-session/store-tests'
 import { faultProxy, sharedServer, type TestServer } from '@koa-session/test-servers'
 import anyTest, { type ExecutionContext } from 'ava'
@@ -300,7 +300,7 @@ test('a client of the app that found no server at first works when the server is
   const proxy = await faultProxy({ target: server as TestServer })
   t.teardown(() => proxy.close())
   await proxy.refuse()
-  const { client, store } = stage(t, { serverSelectionTimeoutMS: 1_000 }, proxy.through(url))
+  const { client, store } = stage(t, { serverSelectionTimeoutMS: patient(1_000) }, proxy.through(url))
   for (let n = 0; n < 2; n++) await t.throwsAsync(store.read(newKey()), { name: 'MongoServerSelectionError' })
   await proxy.pass()
   t.is(await store.read(newKey()), undefined)
