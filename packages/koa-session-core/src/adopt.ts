@@ -8,7 +8,7 @@ import { failure, isSessionError, SessionError } from './errors.js'
 import { newVersion } from './id.js'
 import { newSession } from './new-session.js'
 import { checkMaxAge } from './options.js'
-import { isLive, type Live, type Stored } from './record.js'
+import { isLive, type Live, type Stored, type Tombstone } from './record.js'
 import type { RequestOptions } from './request-session.js'
 import { isReserved } from './session.js'
 import { limitSessions } from './session-limit.js'
@@ -17,7 +17,8 @@ import { within } from './waiting.js'
 /** The session that took over an old one. */
 export interface Successor {
   readonly id: string
-  readonly state: Live
+  /** A tombstone if it went on under another id, which this client may have been told meanwhile. */
+  readonly state: Live | Tombstone
 }
 
 /** A mark is kept this many milliseconds longer than `from` is asked, because clocks differ. */
@@ -66,7 +67,7 @@ export async function adopt(
   if (salt === undefined) return undefined
   const id = idOf(credential, salt)
   const state = await store.read(options.keyOf(id), deadline)
-  return isLive(state) ? { id, state } : undefined
+  return isLive(state) || state?.kind === 'tombstone' ? { id, state } : undefined
 }
 
 /** HKDF (RFC 5869) of the credential. */

@@ -105,7 +105,10 @@ function load(request: RequestSession, reply: Reply, { id, key, state, error, se
 async function takeOver(request: RequestSession, find: () => Promise<Successor | undefined>): Promise<void> {
   try {
     const successor = await find()
-    if (successor) request.resume(successor.id, successor.state, 'adopted')
+    if (!successor) return
+    const { id, state } = successor
+    if (state.kind === 'live') request.resume(id, state, 'adopted')
+    else request.draft.lose(state.key, state)
   } catch (error) {
     if (!isSessionError(error)) throw error
     request.unread(request.draft.key, error)

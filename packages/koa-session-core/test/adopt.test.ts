@@ -180,6 +180,22 @@ test('a late request under an id that a login replaced does not bring back the s
   t.deepEqual([reply.json, reply.cookies, old.asked], [{}, [], 1])
 })
 
+for (const way of ['/sign-in', '/rotate']) {
+  test(`a late request with the old cookie alone does not replace the session of ${way}, and a sign-out ends it`, async t => {
+    const { url, errors } = await switched(t, before())
+    await returning(url).get('/idle')
+    const browser = returning(url)
+    await browser.get(way)
+    const late = await returning(url).get('/add?name=late')
+    t.deepEqual([late.status, late.cookies], [204, []])
+    t.deepEqual((await returning(url).get('/')).json, {})
+    t.truthy((await browser.get('/')).json.user)
+    await returning(url).get('/sign-out')
+    t.deepEqual((await browser.get('/')).json, {})
+    t.deepEqual(errors, [])
+  })
+}
+
 test('a cookie of ours that is dead does not keep the old session from being taken over', async t => {
   const { url } = await switched(t, before())
   const browser = returning(url)
