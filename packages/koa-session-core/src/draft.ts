@@ -290,6 +290,7 @@ export class Draft {
       flash: joined(codec, texts, this.queued),
       taken: recent(texts.taken),
       subject: subjectOf && view.subject,
+      isCopy: now !== null && now.key !== key && !view.moved,
     })
   }
 

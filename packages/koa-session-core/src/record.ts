@@ -27,6 +27,8 @@ export interface Live extends Kept {
   readonly maxAge: MaxAge
   /** Whether flash messages wait. */
   readonly flashWaits: boolean
+  /** Whether it was stored last to go on with another one, of the same `createdAt`, under a new id. For a moment both live. */
+  readonly isCopy: boolean
   /** The data and the flash queue as texts. Throws ERR_SESSION_DECODE. */
   texts(): Texts
 }
@@ -71,6 +73,8 @@ export interface LiveParts extends Texts {
   readonly createdAt: number
   readonly maxAge: MaxAge
   readonly subject: string | undefined
+  /** @default false */
+  readonly isCopy?: boolean
 }
 
 /** How long sessions live, in milliseconds. */
@@ -112,14 +116,15 @@ export const isLive = (state: State): state is Live => state?.kind === 'live'
  *   1;<createdAt>;<maxAge>;<flags>                     body: [<length>:<queue>]<data's text>
  *   0;<successor's key>;<reason>[;<createdAt>]         no body: a tombstone
  *
- * `flags` is the sum of 1: flash messages wait, and 2: some were taken a short while ago. Unless it is 0 the body begins with
- * a queue: the taken ones, the waiting ones, or both with a line feed between. The line is what a request needs that never
- * opens its session. With `encryptionKeys` the body is sealed, and the line and the key are bound to it.
+ * `flags` is the sum of 1: flash messages wait, 2: some were taken a short while ago, and 4: the session goes on with another one
+ * under a new id. With 1 or 2 the body begins with a queue: the taken ones, the waiting ones, or both with a line feed between. The
+ * line is what a request needs that never opens its session. With `encryptionKeys` the body is sealed, and the line and the key are bound to it.
  */
-const liveLine = /^1;(\d{1,16});(session|\d{1,16});([0-3])$/
+const liveLine = /^1;(\d{1,16});(session|\d{1,16});([0-7])$/
 const tombstoneLine = /^0;([0-9a-f]{64});(rotation|subject|login|confirmed|revoked)(?:;(\d{1,16}))?$/
 const waits = 1
 const wereTaken = 2
+const isCopied = 4
 
 export function toStored(settings: RecordSettings, key: string, record: SessionRecord): Stored {
   // A foreign record may have no data at all.
@@ -139,7 +144,8 @@ export function toStored(settings: RecordSettings, key: string, record: SessionR
       createdAt,
       maxAge,
       flashWaits: (flags & waits) !== 0,
-      texts: () => (texts ??= split(settings.seal.open(record.data.slice(end + 1), key + line), flags)),
+      isCopy: (flags & isCopied) !== 0,
+      texts: () => (texts ??= split(settings.seal.open(record.data.slice(end + 1), key + line), flags & ~isCopied)),
     }
   }
   const [, successor, reason, createdAt = 0] = tombstoneLine.exec(line) ?? []
@@ -163,12 +169,12 @@ function split(body: string, flags: number): Texts {
 
 /** The next state of a session, used now, under a new version. */
 export function live(settings: RecordSettings, parts: LiveParts, version = newVersion()): Live {
-  const { key, maxAge, subject, data, flash, taken } = parts
+  const { key, maxAge, subject, data, flash, taken, isCopy = false } = parts
   const now = Date.now()
   // A clock that was ahead must not make a session live longer.
   const createdAt = Math.min(parts.createdAt, now)
   const flags = (flash === '' ? 0 : waits) + (taken === '' ? 0 : wereTaken)
-  const line = `1;${createdAt};${maxAge};${flags}`
+  const line = `1;${createdAt};${maxAge};${flags + (isCopy ? isCopied : 0)}`
   const queue = flags === waits + wereTaken ? `${taken}\n${flash}` : taken + flash
   const text = `${line}\n${settings.seal.seal(flags === 0 ? data : `${queue.length}:${queue}${data}`, key + line)}`
   // A character takes three bytes at most.
@@ -191,6 +197,7 @@ export function live(settings: RecordSettings, parts: LiveParts, version = newVe
     createdAt,
     maxAge,
     flashWaits: flash !== '',
+    isCopy,
     texts: () => ({ data, flash, taken }),
   }
 }

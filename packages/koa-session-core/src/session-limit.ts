@@ -49,8 +49,13 @@ async function liveSessions(engine: Engine, subject: string, deadline: Deadline)
   const keys: string[] = []
   for await (const key of keysOf(engine.store, subject, deadline)) keys.push(key)
   const found = await Promise.all(keys.map(key => engine.store.read(key, deadline)))
-  return found.filter(isLive).filter(({ record }) => record.subject === subject)
+  const all = found.filter(isLive).filter(({ record }) => record.subject === subject)
+  return all.filter(each => !all.some(other => isCopyOf(each, other)))
 }
+
+/** Whether `copy` goes on with `other` under a new id, which other requests are about to learn. The two are one session. */
+const isCopyOf = (copy: Live, other: Live): boolean =>
+  copy.isCopy && copy.key !== other.key && copy.createdAt === other.createdAt && (!other.isCopy || isOlder(other, copy))
 
 const isOlder = (a: Live, b: Live): boolean =>
   a.record.seenAt === b.record.seenAt ? a.key < b.key : a.record.seenAt < b.record.seenAt

@@ -631,6 +631,41 @@ test('a login counts although maxSessionsPerSubject cannot be enforced: the fail
   )
 })
 
+test('a login beside a rotation ends no session too many: the copy is no session of its own', async t => {
+  const inner = memoryStore()
+  const store = watched(inner)
+  const { client, sessions } = await site(
+    t,
+    {
+      '/login': ctx => {
+        ctx.session.user = 'ada'
+      },
+      '/rotate': ctx => ctx.session.rotateId(),
+      '/get': ctx => ({ ...ctx.session }),
+    },
+    { store, subject: data => (data as { user?: string }).user, maxSessionsPerSubject: 3 },
+  )
+  const [oldest, rotating, fresh] = [client(), client(), client()]
+  await oldest.get('/login')
+  await rotating.get('/login')
+  const arrived = gate()
+  const late = gate()
+  store.before = async (operation, _key, record) => {
+    if (operation !== 'write' || !record?.data.startsWith('0;')) return
+    arrived.open()
+    await late.promise
+  }
+  const rotated = rotating.get('/rotate')
+  await arrived.promise
+  await fresh.get('/login')
+  late.open()
+  t.is((await rotated).json, true)
+  const left = []
+  for await (const { key } of sessions.list('ada')) left.push(key)
+  t.is(left.length, 3)
+  t.deepEqual((await oldest.get('/get')).json, { user: 'ada' })
+})
+
 test('with maxSessionsPerSubject only a request that signs in lists sessions', async t => {
   let listings = 0
   const inner = memoryStore()
