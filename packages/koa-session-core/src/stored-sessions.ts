@@ -123,6 +123,10 @@ export class StoredSessions {
           await retreat(jobs)
           continue
         }
+        if (lost > 0 && endLate(queue)) {
+          await retreat(jobs)
+          continue
+        }
         const { record } = last.attempt
         if (await this.write(record, state?.record.version ?? null, latest(jobs), () => doubt(jobs))) {
           nextTurn()
@@ -138,8 +142,7 @@ export class StoredSessions {
       this.#store.event('conflict', key)
       await retreat(jobs)
       await pause(lost)
-      // Start no call without time left: it would be reported as a timeout, although the store is not slow.
-      for (const job of [...queue]) if (elapsed() >= job.deadline) job.fail(queue, conflict())
+      endLate(queue)
       state = undefined
     }
     return undefined
@@ -168,6 +171,16 @@ export class StoredSessions {
       await this.#store.destroy(key, this.#store.deadline()).catch(() => {})
     }
   }
+}
+
+/**
+ * End the jobs that have lost a race and have no time left. The next call would be reported as a timeout, although the store is
+ * not slow. Returns whether there was one.
+ */
+function endLate(queue: Job[]): boolean {
+  const late = queue.filter(({ deadline }) => elapsed() >= deadline)
+  for (const job of late) job.fail(queue, conflict())
+  return late.length > 0
 }
 
 /** The same failure for another request. */

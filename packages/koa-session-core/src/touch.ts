@@ -31,6 +31,7 @@ export async function touch(engine: Engine, draft: Draft, deadline: Deadline): P
     // After a lost race another request may have used it.
     const isUsed = lost > 0 && record.seenAt >= began && record.seenAt <= now
     const before = draft.known
+    if (lost > 0 && !isUsed && elapsed() >= deadline) throw conflict()
     if (isUsed || (await store.touch(key, times, record.version, deadline))) {
       // Another operation of the request may have met a newer state while the store answered.
       const isNewest = draft.known === before && draft.key === key

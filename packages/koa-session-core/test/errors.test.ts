@@ -204,6 +204,32 @@ test('a commit that keeps losing is ERR_SESSION_CONFLICT when storeTimeout has p
   t.is((await one.get('/')).status, 204)
 })
 
+test('a commit that lost is ERR_SESSION_CONFLICT although the process was busy until storeTimeout had passed', async t => {
+  const inner = memoryStore()
+  let reads = 0
+  const store: Store = {
+    ...inner,
+    async read(key, call) {
+      const record = await inner.read(key, call)
+      if (++reads < 3 || !record) return record
+      const end = performance.now() + 300
+      while (performance.now() < end);
+      return { ...record, version: 'other' }
+    },
+    write: async (key, record, expected, call) => reads === 0 && inner.write(key, record, expected, call),
+  }
+  const { client, errors } = await site(t, ctx => void (ctx.session.n = Math.random()), { store, storeTimeout: 250 })
+  const one = client()
+  await one.get('/')
+  reads = 1
+  t.is((await one.get('/')).status, 503)
+  t.is(reads, 3)
+  t.deepEqual(
+    errors.map(({ code }) => code),
+    ['ERR_SESSION_CONFLICT'],
+  )
+})
+
 test('a stored record that cannot be understood is ERR_SESSION_DECODE to onError, not to the user', async t => {
   const inner = memoryStore()
   const store: Store = {
