@@ -12,8 +12,8 @@ const patience = 2
 
 /**
  * Destroy the least recently used sessions of a subject that has just signed in, if it has too many. Others may do the same at
- * the same time: all use one order, and none destroys a session that was used after its own, so together they never destroy
- * one too many. Resolves to the newest state of the session that signed in.
+ * the same time: all use one order, and none destroys a session that no longer stands where it was seen. So of what they
+ * destroy, what stands last has as many after it as may live, and none of those was destroyed: never one too many. Resolves to the newest state of the session that signed in.
  */
 export async function limitSessions(engine: Engine, login: Live, deadline: Deadline): Promise<Live> {
   const { options, sessions } = engine
@@ -28,8 +28,11 @@ export async function limitSessions(engine: Engine, login: Live, deadline: Deadl
     if (excess.length === 0 || !mine) return newest
     if (elapsed() >= deadline) throw conflict()
     if (!excess.includes(mine)) {
-      const mayDestroy = (found: Stored) => isLive(found) && found.record.subject === subject && isOlder(found, mine)
-      for (const each of excess) await destroy(engine, each.key, { deadline, mayDestroy })
+      for (const each of excess) {
+        // One that was used since, or made itself the newest, counts where it stands now.
+        const mayDestroy = (found: Stored) => isLive(found) && found.record.subject === subject && isAt(found, each)
+        await destroy(engine, each.key, { deadline, mayDestroy })
+      }
     } else if (round < patience) await pause(round + 5)
     else {
       // The others have not seen this login, or have clocks that are ahead.
@@ -56,6 +59,8 @@ async function liveSessions(engine: Engine, subject: string, deadline: Deadline)
 /** Whether `copy` goes on with `other` under a new id, which other requests are about to learn. The two are one session. */
 const isCopyOf = (copy: Live, other: Live): boolean =>
   copy.isCopy && copy.key !== other.key && copy.createdAt === other.createdAt && (!other.isCopy || isOlder(other, copy))
+
+const isAt = (now: Live, then: Live): boolean => now.key === then.key && now.record.seenAt === then.record.seenAt
 
 const isOlder = (a: Live, b: Live): boolean =>
   a.record.seenAt === b.record.seenAt ? a.key < b.key : a.record.seenAt < b.record.seenAt

@@ -631,6 +631,62 @@ test('a login counts although maxSessionsPerSubject cannot be enforced: the fail
   )
 })
 
+test('a login that has made itself the newest since another one looked is not ended by that one', async t => {
+  const inner = memoryStore()
+  const stores = [watched(inner), watched(inner)] as const
+  const [here, there] = await Promise.all(
+    stores.map(store =>
+      site(
+        t,
+        {
+          '/login': ctx => {
+            ctx.session.user = 'ada'
+          },
+        },
+        { store, subject: data => (data as { user?: string }).user, maxSessionsPerSubject: 2 },
+      ),
+    ),
+  )
+  const login = async (one: Site | undefined) => (await one?.client().get('/login'))?.status
+  const [began, late, moves, moved, looked, sees] = Array.from({ length: 6 }, () => gate())
+  let key = ''
+  stores[0].before = async (operation, own) => {
+    if (operation !== 'write') return
+    key = own
+    began?.open()
+    await late?.promise
+  }
+  const oldest = login(here)
+  await began?.promise
+  stores[0].before = async (operation, own) => {
+    if (operation !== 'write' || own !== key) return
+    moves?.open()
+    await moved?.promise
+  }
+  await login(there)
+  await login(there)
+  late?.open()
+  // It stands first of three, and makes itself the newest.
+  await moves?.promise
+  await new Promise(done => setTimeout(done, 5))
+  let reads = 0
+  stores[1].before = async (operation, own) => {
+    if (operation !== 'read' || own !== key || ++reads !== 2) return
+    looked?.open()
+    await sees?.promise
+  }
+  const newest = login(there)
+  // It saw the oldest where it stood before, and is about to end it.
+  await looked?.promise
+  moved?.open()
+  t.is(await oldest, 204)
+  sees?.open()
+  t.is(await newest, 204)
+  const left = []
+  for await (const { key } of here?.sessions.list('ada') ?? []) left.push(key)
+  t.is(left.length, 2)
+})
+
 test('a login beside a rotation ends no session too many: the copy is no session of its own', async t => {
   const inner = memoryStore()
   const store = watched(inner)
