@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { isFull } from '@koa-session/behaviour/full'
 import { newKey, newRecord, newWorld, whenAvailable } from '@koa-session/store-tests'
 import { startServer } from '@koa-session/test-servers'
@@ -37,6 +38,7 @@ async function hotShare(pool: pg.Pool, table: string, updates: number): Promise<
     )
     // The server tells them after a while.
     if (rows[0]?.updates >= updates) return rows[0].hot / rows[0].updates
+    await sleep(50)
   }
 }
 
