@@ -14,7 +14,7 @@ const connections = 20
  * So long, in seconds, a server is busy before its first path is measured, and before each other one: until then V8 compiles what
  * is hot, on the same core. A share of the request as small as that of sessions in memory shows only later.
  */
-const warmUp = { memory: { first: 3, other: 1 }, backend: { first: 2.5, other: 1 } }
+const warmUp = { memory: { first: 5, other: 1.5 }, backend: { first: 2.5, other: 1 } }
 
 const actions = [
   { path: '/anonymous', title: 'anonymous', hasCookie: false },
@@ -32,13 +32,12 @@ const isMeasured = ({ library, storage, base }: HttpContender, path: string): bo
 /** Servers that take turns with each other and with the bare frameworks: those on one storage. */
 interface Group {
   readonly contenders: readonly HttpContender[]
-  /** So often each server is started anew. */
-  readonly starts: number
+  readonly rounds: number
   readonly warmUp: { readonly first: number; readonly other: number }
 }
 
-/** A session in memory costs as little as one start of a server differs from the next. */
-const memoryStarts = 3
+/** A session in memory costs so little that only many rounds show it. */
+const memoryRounds = 3 * rounds
 
 const inKoa = ({ base }: HttpContender): boolean => base === 'koa'
 const isBare = ({ library, base }: HttpContender): boolean => library === base
@@ -51,11 +50,11 @@ const groups: readonly Group[] = storages.flatMap(storage => {
     ...all.filter(each => isBare(each) && contenders.some(({ base }) => base === each.base)),
     ...contenders,
   ]
-  if (storage !== 'memory') return [{ contenders: withBare(own), starts: 1, warmUp: warmUp.backend }]
+  if (storage !== 'memory') return [{ contenders: withBare(own), rounds, warmUp: warmUp.backend }]
   const others = own.filter(each => !inKoa(each))
   return [
-    { contenders: withBare(own.filter(inKoa)), starts: memoryStarts, warmUp: warmUp.memory },
-    { contenders: withBare(others), starts: 1, warmUp: warmUp.backend },
+    { contenders: withBare(own.filter(inKoa)), rounds: memoryRounds, warmUp: warmUp.memory },
+    { contenders: withBare(others), rounds, warmUp: warmUp.backend },
   ]
 })
 
@@ -77,11 +76,7 @@ export async function http(): Promise<string> {
   const load = new Child(new URL('load.js', import.meta.url), [], { core: cores.load })
   await load.answer()
   const measured: Map<string, Figures>[] = []
-  for (const group of groups) {
-    const figures = new Map<string, Figures>()
-    for (let start = 0; start < group.starts; start++) await measureGroup(group, load, figures)
-    measured.push(figures)
-  }
+  for (const group of groups) measured.push(await measureGroup(group, load))
   await load.end()
 
   const ratios = (values: readonly number[], base: readonly number[]) =>
@@ -117,9 +112,9 @@ export async function http(): Promise<string> {
   })
   return [
     `${connections} connections, each another visitor. The servers on one storage take turns with the bare framework, for ${seconds} s in each`,
-    `of ${rounds} rounds, after ${warmUp.backend.first} s of load or more that warm a server up. With Koa and sessions in memory each server is started`,
-    `${memoryStarts} times, for as many rounds each. Ratios are to the bare framework of the same round (Koa, Express or Fastify): the median and, in`,
-    'brackets, the quartiles. Rate: more is better. µs: processor time of the server per request, less is better. The floor is that of the',
+    `of ${rounds} rounds (${memoryRounds} with Koa and sessions in memory), after ${warmUp.backend.first} s of load (${warmUp.memory.first} s) that warm a server up. Ratios`,
+    'are to the bare framework of the same round (Koa, Express or Fastify): the median and, in brackets, the',
+    'quartiles. Rate: more is better. µs: processor time of the server per request, less is better. The floor is that of the',
     'same storage.',
     '',
     parts.join('\n\n'),
@@ -128,8 +123,8 @@ export async function http(): Promise<string> {
 
 const nameOf = (path: string, { title }: HttpContender): string => `${path} ${title}`
 
-/** Adds to the figures by path and contender. Contenders whose storage is not available here have none. */
-async function measureGroup({ contenders, warmUp }: Group, load: Child, figures: Map<string, Figures>): Promise<void> {
+/** The figures by path and contender. Contenders whose storage is not available here have none. */
+async function measureGroup({ contenders, rounds, warmUp }: Group, load: Child): Promise<Map<string, Figures>> {
   const running = new Map<HttpContender, Running & { cookies: string[] }>()
   for (const contender of contenders) {
     const server = await start(contender)
@@ -153,11 +148,11 @@ async function measureGroup({ contenders, warmUp }: Group, load: Child, figures:
     [...running.keys()].filter(one => isMeasured(one, path)).map(contender => ({ contender, path, hasCookie })),
   )
   const warm = new Set<HttpContender>()
+  const figures = new Map<string, Figures>()
   for (const { contender, path, hasCookie } of turns) {
     await measure(contender, path, hasCookie, warm.has(contender) ? warmUp.other : warmUp.first)
     warm.add(contender)
-    const name = nameOf(path, contender)
-    if (!figures.has(name)) figures.set(name, { rates: [], costs: [] })
+    figures.set(nameOf(path, contender), { rates: [], costs: [] })
   }
   for (let round = 0; round < rounds; round++) {
     for (const { contender, path, hasCookie } of turns) {
@@ -168,4 +163,5 @@ async function measureGroup({ contenders, warmUp }: Group, load: Child, figures:
     }
   }
   for (const { child } of running.values()) await child.end()
+  return figures
 }
