@@ -3,7 +3,7 @@ import { request } from 'node:http'
 import { Readable } from 'node:stream'
 import { setTimeout } from 'node:timers/promises'
 import { type Answer, gate, type Handler } from '@koa-session/behaviour'
-import test from 'ava'
+import test, { type ExecutionContext } from 'ava'
 import { memoryStore } from 'koa-session-core'
 import { begun, codes, start } from './support/start.js'
 
@@ -417,6 +417,21 @@ test('A response that the app writes long after the session was read renews noth
   t.true(store.count('touch') > 0, 'the session goes on')
 })
 
+/** A request, due for renewal, whose app writes the response itself once `finish` is called. */
+async function slowlyAnswered(t: ExecutionContext) {
+  const { browser } = await begun(t, persistent)
+  await setTimeout(1_100)
+  const finish = await browser.copy().begin(
+    async (page, pause) => {
+      page.respond = false
+      await pause()
+      page.res.writeHead(200).end('own')
+    },
+    { status: 200 },
+  )
+  return { browser, finish }
+}
+
 for (const [what, supersede] of Object.entries<Handler>({
   'a login': async page => {
     await page.session.regenerate()
@@ -434,17 +449,7 @@ for (const [what, supersede] of Object.entries<Handler>({
   },
 })) {
   test(`A response that the app writes itself does not bring back the id that ${what} in parallel superseded`, async t => {
-    const { browser } = await begun(t, persistent)
-    await setTimeout(1_100)
-    const slow = browser.copy()
-    const finish = await slow.begin(
-      async (page, pause) => {
-        page.respond = false
-        await pause()
-        page.res.writeHead(200).end('own')
-      },
-      { status: 200 },
-    )
+    const { browser, finish } = await slowlyAnswered(t)
     await browser.visit(supersede)
     const { cookies } = await finish()
     t.deepEqual(cookies, [])
@@ -452,17 +457,7 @@ for (const [what, supersede] of Object.entries<Handler>({
 }
 
 test('A change by others is no reason to renew nothing', async t => {
-  const { browser } = await begun(t, persistent)
-  await setTimeout(1_100)
-  const slow = browser.copy()
-  const finish = await slow.begin(
-    async (page, pause) => {
-      page.respond = false
-      await pause()
-      page.res.writeHead(200).end('own')
-    },
-    { status: 200 },
-  )
+  const { browser, finish } = await slowlyAnswered(t)
   await browser.visit(({ session }) => {
     session.n = 2
   })
