@@ -118,7 +118,8 @@ export const isLive = (state: State): state is Live => state?.kind === 'live'
  *
  * `flags` is the sum of 1: flash messages wait, 2: some were taken a short while ago, and 4: the session goes on with another one
  * under a new id. With 1 or 2 the body begins with a queue: the taken ones, the waiting ones, or both with a line feed between. The
- * line is what a request needs that never opens its session. With `encryptionKeys` the body is sealed, and the line and the key are bound to it.
+ * line is what a request needs that never opens its session. With `encryptionKeys` the body is sealed, and the line and the key
+ * are bound to it.
  */
 const liveLine = /^1;(\d{1,16});(session|\d{1,16});([0-7])$/
 const tombstoneLine = /^0;([0-9a-f]{64});(rotation|subject|login|confirmed|revoked)(?:;(\d{1,16}))?$/

@@ -4,7 +4,7 @@
  */
 export function remembering(derive: (text: string) => string, most = 5_000): (text: string) => string {
   let recent = new Map<string, string>()
-  let earlier = recent
+  let earlier = new Map<string, string>()
   return text => {
     const known = recent.get(text)
     if (known !== undefined) return known

@@ -13,7 +13,8 @@ const patience = 2
 /**
  * Destroy the least recently used sessions of a subject that has just signed in, if it has too many. Others may do the same at
  * the same time: all use one order, and none destroys a session that no longer stands where it was seen. So of what they
- * destroy, what stands last has as many after it as may live, and none of those was destroyed: never one too many. Resolves to the newest state of the session that signed in.
+ * destroy, what stands last has as many after it as may live, and none of those was destroyed: never one too many. Resolves to
+ * the newest state of the session that signed in.
  */
 export async function limitSessions(engine: Engine, login: Live, deadline: Deadline): Promise<Live> {
   const { options, sessions } = engine
