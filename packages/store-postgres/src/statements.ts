@@ -16,7 +16,7 @@ export const batch = 1_000
 
 /** All columns: a statement that names each of them fails on a table of another program, and so changes nothing there. */
 const allColumns =
-  'data IS NOT NULL AND seen_at IS NOT NULL AND version IS NOT NULL AND (subject IS NULL OR subject IS NOT NULL)'
+  'key IS NOT NULL AND data IS NOT NULL AND seen_at IS NOT NULL AND version IS NOT NULL AND (subject IS NULL OR subject IS NOT NULL)'
 
 /*
  * Each statement is one atomic step in its own transaction. It takes the caller's clock and never asks for the server's.
@@ -64,16 +64,20 @@ WHERE key = $1 AND expires_at > $4 AND version = $5`),
   destroy: new Statement(`
 DELETE FROM ${table} WHERE key = $1`),
 
-  /** the latest expiry. Skips rows that are being written. In the order of the index, so that no plan scans the table. */
+  /**
+   * the latest expiry. Skips rows that are being written. In the order of the index, so that no plan scans the table. The rows are
+   * locked, so they stay at their ctid, by which they are deleted without a second search. Partitions may have rows at the same
+   * ctid, and then expired ones go too.
+   */
   sweep: new Statement(`
-DELETE FROM ${table} WHERE expires_at <= $1 AND ${allColumns} AND key = ANY(ARRAY(
-  SELECT key FROM ${table} WHERE sweep_hour <= $1 / 3600000 AND expires_at <= $1
+DELETE FROM ${table} WHERE expires_at <= $1 AND ${allColumns} AND ctid = ANY(ARRAY(
+  SELECT ctid FROM ${table} WHERE sweep_hour <= $1 / 3600000 AND expires_at <= $1
   ORDER BY sweep_hour LIMIT ${batch} FOR UPDATE SKIP LOCKED))`),
 
   /** the latest expiry. Sweeps a table of an earlier version, which has no `sweep_hour`, but an index on `expires_at`. */
   sweepOld: new Statement(`
-DELETE FROM ${table} WHERE expires_at <= $1 AND ${allColumns} AND key = ANY(ARRAY(
-  SELECT key FROM ${table} WHERE expires_at <= $1 ORDER BY expires_at LIMIT ${batch} FOR UPDATE SKIP LOCKED))`),
+DELETE FROM ${table} WHERE expires_at <= $1 AND ${allColumns} AND ctid = ANY(ARRAY(
+  SELECT ctid FROM ${table} WHERE expires_at <= $1 ORDER BY expires_at LIMIT ${batch} FOR UPDATE SKIP LOCKED))`),
 
   /** the key before, now */
   keys: new Statement(`

@@ -106,6 +106,7 @@ test('each statement finds its rows among many by an index, with a generic plan 
       .join('\n')
     t.regex(plan, /Index|^Insert/, statement)
     t.notRegex(plan, /Seq Scan/, `${statement}\n${plan}`)
+    if (statement.includes('SKIP LOCKED')) t.regex(plan, /Tid Scan/, 'a sweep deletes its rows without a second search')
   }
 })
 
