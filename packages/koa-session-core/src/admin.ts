@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import { hasProperties, kindOf } from './check.js'
+import { hasProperties, kindOf, OptionCheck } from './check.js'
 import type { IdTransport } from './cookie.js'
 import { destroy } from './destroy.js'
 import type { Engine } from './engine.js'
@@ -118,18 +118,20 @@ export function admin(
     },
 
     async revoke(key, revoked = {}) {
-      const { subject } = checkedObject('revoke()', revoked)
+      checkOptions('revoke()', revoked, 'subject')
       // The message does not show the value, which may be an id.
       if (!isKey(key)) throw new TypeError('revoke(key): key must be 64 lower-case hex characters')
-      if (subject === undefined) return (await destroy(engine, key, { deadline: store.deadline() })).ended
+      // `{ subject: undefined }` goes on to be refused: nobody is signed in there.
+      if (!('subject' in revoked)) return (await destroy(engine, key, { deadline: store.deadline() })).ended
       if (!options.subjectOf) throw new TypeError('revoke(key, { subject }) needs the option subject of session()')
-      const hash = hashOf(subject)
+      const hash = hashOf(revoked.subject)
       const isTheirs = ({ record }: Stored) => record.subject === hash
       return (await destroy(engine, key, { deadline: store.deadline(), mayDestroy: isTheirs })).ended
     },
 
     async revokeAll(subject, revoked = {}) {
-      const { except } = checkedObject('revokeAll()', revoked)
+      checkOptions('revokeAll()', revoked, 'except')
+      const { except } = revoked
       if (except !== undefined && !isKey(except)) {
         throw new TypeError('revokeAll(): except must be a key, 64 lower-case hex characters')
       }
@@ -171,9 +173,11 @@ export function admin(
   }
 }
 
-function checkedObject<T extends object>(name: string, options: T): T {
-  if (hasProperties(options)) return options
-  throw new TypeError(`${name}: options must be an object, got ${kindOf(options)}`)
+function checkOptions(name: string, options: object, ...known: string[]): void {
+  if (!hasProperties(options)) throw new TypeError(`${name}: options must be an object, got ${kindOf(options)}`)
+  const check = new OptionCheck(name)
+  check.names(options, { known })
+  check.end()
 }
 
 /** The message does not show the value, which may be a person's name. */

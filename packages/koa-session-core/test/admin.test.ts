@@ -803,6 +803,24 @@ test('revoke and revokeAll refuse wrong arguments without repeating them', async
     [() => sessions.revoke(key, null as never), /^revoke\(\): options must be an object, got null$/],
     [() => sessions.revoke(key, { subject: canary as never }), /^subject must be a string, got /],
     [() => sessions.revoke(key, { subject: null as never }), /^subject must be a string, got null$/],
+    // A page of devices that nobody is signed in to must not end sessions of anybody.
+    [() => sessions.revoke(key, { subject: undefined as never }), /^subject must be a string, got undefined$/],
+    [
+      () => sessions.revoke(key, { Subject: canary } as never),
+      /^revoke\(\): option Subject is unknown: did you mean subject\?$/,
+    ],
+    [
+      () => sessions.revoke(key, { owner: 'canary-7391' } as never),
+      /^revoke\(\): option owner is unknown; the options are subject$/,
+    ],
+    [
+      () => sessions.revokeAll('ada', { expect: key } as never),
+      /^revokeAll\(\): option expect is unknown: did you mean except\?$/,
+    ],
+    [
+      () => sessions.revokeAll('ada', { [key]: true } as never),
+      /^revokeAll\(\): option \(name not shown\) is unknown; the options are except$/,
+    ],
     [
       () => sessions.revokeAll('ada', 'canary-7391' as never),
       /^revokeAll\(\): options must be an object, got a string$/,
@@ -818,7 +836,7 @@ test('revoke and revokeAll refuse wrong arguments without repeating them', async
     const error = await t.throwsAsync(call(), { instanceOf: TypeError, message })
     t.notRegex(`${error?.message}`, /canary|7391/)
   }
-  t.true(await sessions.revoke(key, { subject: undefined as never }), 'undefined is as good as absent')
+  t.true(await sessions.revoke(key, {}), 'no call above destroyed it')
 })
 
 test('without subject, or on a store that cannot enumerate, list and revokeAll reject with a TypeError', async t => {
