@@ -1,9 +1,16 @@
 import { errorMonitor } from 'node:events'
 import { clearTimeout, setTimeout } from 'node:timers'
+import { elapsed } from 'koa-session-core/store'
 import type { Commands, NodeRedis, NodeRedisClient, NodeRedisCluster, RedisClient } from './clients.js'
 
 /** How long a command may wait for a connection, in milliseconds. Less than storeTimeout, so that the reason is known by then. */
 const waitTime = 3_000
+
+/**
+ * A connection that owes answers and gave none for this many milliseconds gets no more commands: the driver's `socketTimeout`
+ * begins anew with everything that is sent, so a busy app would keep a dead connection.
+ */
+const silence = 1_000
 
 /** Strings, whatever types the app wants from its client. */
 const strings = { typeMapping: {} }
@@ -19,8 +26,8 @@ export function nodeRedisCommands(client: NodeRedis): Commands {
     if (!client.isOpen) return Promise.reject(connection.closed())
     if (isCluster(client)) return client.sendCommand(keyIn(words), false, words, strings)
     if ('getSentinelNode' in client) return client.sendCommand(false, words, strings)
-    if (client.isReady !== false) return client.sendCommand(words, strings)
-    return connection.ready().then(() => client.sendCommand(words, strings))
+    const ask = () => connection.watch(client.sendCommand(words, strings))
+    return client.isReady !== false && !connection.isSilent ? ask() : connection.ready().then(ask)
   }
 
   return {
@@ -62,10 +69,15 @@ const isLost = (error: unknown): boolean =>
 
 /** The news of a client's connection. The driver tells only its listeners why there is none. */
 class Connection {
+  readonly #client: NodeRedis
   #lastError: Error | undefined
   #waiting = new Set<() => void>()
+  /** The number of commands without an answer. */
+  #owed = 0
+  #heardAt = 0
 
   constructor(client: NodeRedis) {
+    this.#client = client
     const fail = (error: Error) => {
       this.#lastError = error
     }
@@ -74,8 +86,28 @@ class Connection {
     client.on?.('node-error', fail)
     client.on?.('ready', () => {
       this.#lastError = undefined
-      for (const go of this.#waiting) go()
+      this.#go()
     })
+  }
+
+  #go(): void {
+    for (const go of this.#waiting) go()
+  }
+
+  /** Whether the server has owed answers for too long. */
+  get isSilent(): boolean {
+    return this.#owed > 0 && elapsed() - this.#heardAt > silence
+  }
+
+  watch<T>(answer: Promise<T>): Promise<T> {
+    if (this.#owed++ === 0) this.#heardAt = elapsed()
+    const hear = () => {
+      this.#owed--
+      this.#heardAt = elapsed()
+      if (this.#client.isReady !== false) this.#go()
+    }
+    answer.then(hear, hear)
+    return answer
   }
 
   get lastError(): Error | undefined {

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { isFull } from '@koa-session/behaviour/full'
 import { patient, within } from '@koa-session/behaviour/patience'
@@ -61,6 +62,27 @@ if (server) {
         await t.notThrowsAsync(run())
       })
     }
+    test(`on ${version} with the settings of the README: calls that keep coming do not keep a dead connection`, async t => {
+      const proxy = await faultProxy({ target: server })
+      const store = open(driver, others)(proxy.through(url), newWorld())
+      const [key, record] = [newKey(), newRecord()]
+      await store.write(key, record, null)
+      proxy.forget()
+      let isOver = false
+      // Node's `socketTimeout` counts what is sent as well.
+      const asking = (async () => {
+        const calls: Promise<unknown>[] = []
+        for (; !isOver; await sleep(100)) calls.push(store.read(key).catch(ignore))
+        await Promise.all(calls)
+      })()
+      const read = await within(patient(10_000), store.read(key), 'no answer').finally(() => {
+        isOver = true
+      })
+      t.is(read?.version, record.version)
+      await asking
+      await store.close()
+      await proxy.close()
+    })
   }
 }
 
