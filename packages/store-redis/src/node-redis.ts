@@ -102,7 +102,7 @@ class Connection {
   watch<T>(answer: Promise<T>): Promise<T> {
     if (this.#owed++ === 0) this.#heardAt = elapsed()
     const hear = () => {
-      this.#owed--
+      if (this.#owed > 0) this.#owed--
       this.#heardAt = elapsed()
       if (this.#client.isReady !== false) this.#go()
     }
@@ -127,6 +127,8 @@ class Connection {
       }
       const giveUp = () => {
         this.#waiting.delete(go)
+        // An answer that never comes must not hold back commands for ever.
+        this.#owed = 0
         reject(this.#lastError ?? new Error('Connection timeout'))
       }
       const timer = setTimeout(giveUp, waitTime)
