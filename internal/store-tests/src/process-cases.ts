@@ -1,4 +1,4 @@
-import { isFull } from '@koa-session/behaviour/full'
+import { processCount } from '@koa-session/behaviour/full'
 import type { Capability } from 'koa-session-core/testkit'
 import { repeatedCases } from './repeated-cases.js'
 import { remoteStore, type StoreProcess, startStoreProcess } from './store-process.js'
@@ -9,12 +9,9 @@ export interface ProcessOptions {
   readonly capabilities: readonly Capability[]
 }
 
-/** As many processes as show that a store is alone in none, or four with `FULL`. */
-const count = isFull ? 4 : 2
-
 /** Processes whose stores are opened by the function `open`, an `OpenStore`, of `module`. */
 export async function startProcesses(module: URL, url: string): Promise<StoreProcess[]> {
-  return Promise.all(Array.from({ length: count }, () => startStoreProcess(module, url)))
+  return Promise.all(Array.from({ length: processCount }, () => startStoreProcess(module, url)))
 }
 
 /** Races and conditions with every store in another process. Races of processes are the testkit's `raceOfProcesses`. */
@@ -29,4 +26,4 @@ export function processCases({ processes, capabilities }: ProcessOptions): Store
 }
 
 /** How a test calls `raceOfProcesses`: it repeats a count with more until the processes have met. */
-export const raceSettings = { processes: count, increments: 25, timeout: 120_000 }
+export const raceSettings = { processes: processCount, increments: 25, timeout: 120_000 }
