@@ -9,7 +9,7 @@ import { lookUp } from './lookup.js'
 import { newSession } from './new-session.js'
 import { isLive, type Stored } from './record.js'
 import { type RequestOptions, RequestSession } from './request-session.js'
-import { longestSilence } from './revocation.js'
+import { isLater, longestSilence } from './revocation.js'
 import type { Session, SessionData } from './session.js'
 import { limitSessions } from './session-limit.js'
 import type { Sweeper } from './sweeper.js'
@@ -139,7 +139,7 @@ export function admin(
       const call = await revocations.begin(hash, except)
       let spares: readonly string[] = []
       const isMeant = (found: Stored) => {
-        const isNew = 'createdAt' in found && found.createdAt > call.at
+        const isNew = 'createdAt' in found && isLater(found.createdAt, call)
         return found.record.subject === hash && !isNew && !spares.includes(found.key)
       }
       let count = 0

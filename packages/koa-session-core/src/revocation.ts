@@ -17,6 +17,13 @@ export interface Call {
   readonly spares: readonly string[]
 }
 
+/**
+ * Whether a session created at that time began after the call. One that is dated in the future comes from a clock that was ahead,
+ * so it may have begun before.
+ */
+export const isLater = (createdAt: number, { at }: Pick<Call, 'at'>): boolean =>
+  createdAt > at && createdAt <= Date.now()
+
 /** A session as a request knows it. */
 export interface Known {
   readonly key: string
@@ -39,7 +46,8 @@ export class Revocations {
 
   /** Whether the calls end a session of the subject, spare it, or do not concern it. */
   async verdict(subject: string, session: Known, deadline: Deadline): Promise<'ends' | 'spared' | undefined> {
-    const calls = callsIn(await this.#store.read(keyOf(subject), deadline)).filter(({ at }) => at >= session.createdAt)
+    const found = callsIn(await this.#store.read(keyOf(subject), deadline))
+    const calls = found.filter(call => !isLater(session.createdAt, call))
     if (calls.some(({ spares }) => !spares.includes(session.key))) return 'ends'
     return calls.length > 0 ? 'spared' : undefined
   }

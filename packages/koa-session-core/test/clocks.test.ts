@@ -84,6 +84,21 @@ test.serial(
   },
 )
 
+test.serial('revokeAll ends sessions that a clock made which was ahead', async t => {
+  const { app, set } = world(t)
+  const site = await app({ subject: data => (data as { user?: string }).user })
+  for (const ahead of [60_000, 2 * hour]) {
+    const [unused, rotating] = [new Browser(site), new Browser(site)]
+    set(ahead)
+    for (const browser of [unused, rotating]) await browser.visit(({ session }) => void (session.user = 'ann'))
+    set(0)
+    const revoking = site.sessions.revokeAll('ann')
+    await rotating.visit(({ session }) => session.rotateId())
+    t.is(await revoking, 2)
+    t.deepEqual([await unused.data(), await rotating.data()], [{}, {}])
+  }
+})
+
 test.serial('a clock that was half an hour behind is corrected as well', async t => {
   const { app, set } = world(t)
   const browser = new Browser(await app())
