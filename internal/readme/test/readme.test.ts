@@ -11,19 +11,28 @@ import { blocksOf } from '../dist/blocks.js'
 import { documents, root } from '../dist/documents.js'
 import { run } from '../dist/run.js'
 import { compile, Workplace } from '../dist/workplace.js'
+import { metricsTest } from './metrics.js'
+import { websocketTests } from './websockets.js'
 
 const all = await documents()
 const blocksIn = (name: string) => blocksOf(all.find(document => document.name === name)?.text ?? '')
 
 const withCode = all.filter(({ text }) => blocksOf(text).length > 0)
 const workplaces = await Promise.all(withCode.map(({ text }) => Workplace.of(blocksOf(text))))
-// A module runs once, and these apps are run twice.
+// A module runs once, and these are run twice.
 const first = blocksIn('README.md').slice(0, 2)
 // The second block is added to the file of the first one.
 const [app, added] = blocksIn('docs/getting-started.md')
 const started = [{ line: 1, file: 'app.ts', runs: true, code: `${app?.code}\n${added?.code}` }]
-const apps = [await Workplace.of(first), await Workplace.of(started)] as const
-const [firstComplaints, startedComplaints, ...complaints] = await compile(...apps, ...workplaces)
+const sockets = blocksIn('docs/websockets.md')
+const metrics = blocksIn('docs/operating.md').filter(({ file }) => file === 'metrics.ts')
+const apps = [
+  await Workplace.of(first),
+  await Workplace.of(started),
+  await Workplace.of(sockets),
+  await Workplace.of(metrics),
+] as const
+const [firstComplaints, startedComplaints, , , ...complaints] = await compile(...apps, ...workplaces)
 const guide = workplaces[withCode.findIndex(({ name }) => name === 'docs/writing-a-store.md')] as Workplace
 const { mapStore } = await import(pathToFileURL(guide.path('map-store.ts')).href)
 test.after.always(() => Promise.all([...apps, ...workplaces].map(workplace => workplace.remove())))
@@ -66,6 +75,9 @@ test.serial(
     t.deepEqual(shown, ['', 'unknown', '', 'Welcome,You are ada', 'You are ada', '', 'Goodbye', '', '', 'Clicks: 2'])
   },
 )
+
+websocketTests(sockets, apps[2])
+metricsTest(apps[3])
 
 // One after another: blocks are given global variables and the working directory.
 for (const [nth, { name, text }] of withCode.entries()) {
