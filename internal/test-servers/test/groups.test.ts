@@ -1,16 +1,20 @@
+import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
   faultProxy,
+  type SharedServer,
+  sharedServer,
   startPgbouncer,
   startRedisCluster,
   startRedisSentinel,
-  startServer,
   type TestServer,
 } from '@koa-session/test-servers'
 import test from 'ava'
 import { Cluster, Redis } from 'ioredis'
 import pg from 'pg'
 import { isAlive, processTree } from '../dist/processes.js'
+
+const postgres = await sharedServer('postgres')
 
 const pidsOf = (servers: readonly TestServer[]) => servers.flatMap(server => processTree(server.pid as number))
 
@@ -69,10 +73,9 @@ test('sentinels promote the replica, and a driver that asks them follows', async
   t.deepEqual(pids.filter(isAlive), [])
 })
 
-test('PgBouncer gives a server connection to another client after each transaction', async t => {
-  const postgres = await startServer('postgres')
-  t.teardown(() => postgres.end())
-  const bouncer = await startPgbouncer({ postgres, settings: { default_pool_size: 1 } })
+const pooled = postgres ? test : test.skip
+pooled('PgBouncer gives a server connection to another client after each transaction', async t => {
+  const bouncer = await startPgbouncer({ postgres: postgres as SharedServer, settings: { default_pool_size: 1 } })
   t.teardown(() => bouncer.end())
   const proxy = await faultProxy({ target: bouncer })
   t.teardown(() => proxy.close())
@@ -88,11 +91,18 @@ test('PgBouncer gives a server connection to another client after each transacti
   const backend = async (client: pg.Client) => (await client.query('select pg_backend_pid() as pid')).rows[0].pid
   t.is(await backend(one), await backend(two))
 
-  await one.query(`create role alice login password 'secret'`)
+  const alice = `alice_${randomUUID().slice(0, 8)}`
+  await one.query(`create role ${alice} login password 'secret'`)
+  t.teardown(async () => {
+    const direct = new pg.Client(postgres?.url)
+    await direct.connect()
+    await direct.query(`drop role ${alice}`)
+    await direct.end()
+  })
   const url = new URL(bouncer.url)
-  url.username = 'alice'
+  url.username = alice
   url.password = 'secret'
-  t.is((await (await connected(url.href)).query('select current_user as name')).rows[0].name, 'alice')
+  t.is((await (await connected(url.href)).query('select current_user as name')).rows[0].name, alice)
   url.password = 'wrong'
   await t.throwsAsync(connected(url.href))
 })
