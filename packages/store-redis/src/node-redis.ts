@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { errorMonitor } from 'node:events'
 import { clearTimeout, setTimeout } from 'node:timers'
 import { elapsed } from 'koa-session-core/store'
@@ -26,8 +27,8 @@ export function nodeRedisCommands(client: NodeRedis): Commands {
     if (!client.isOpen) return Promise.reject(connection.closed())
     if (isCluster(client)) return client.sendCommand(keyIn(words), false, words, strings)
     if ('getSentinelNode' in client) return client.sendCommand(false, words, strings)
-    const ask = () => connection.watch(client.sendCommand(words, strings))
-    return client.isReady !== false && !connection.isSilent ? ask() : connection.ready().then(ask)
+    const ask = () => connection.ask(() => client.sendCommand(words, strings))
+    return connection.isReady ? ask() : connection.ready().then(ask)
   }
 
   return {
@@ -72,21 +73,54 @@ class Connection {
   readonly #client: NodeRedis
   #lastError: Error | undefined
   #waiting = new Set<() => void>()
-  /** The number of commands without an answer. */
-  #owed = 0
+  /** Rejects the commands without an answer. */
+  #owed = new Set<(error: Error) => void>()
   #heardAt = 0
+  /** Whether answers go to the commands that they belong to. */
+  #isProven = true
 
   constructor(client: NodeRedis) {
     this.#client = client
+    const isSingle = !isCluster(client) && !('getSentinelNode' in client)
     const fail = (error: Error) => {
       this.#lastError = error
+      if (isSingle && client.isReady === false) this.#lose(error)
     }
     // If nobody listens to its errors, the driver ends the process. Whether that is so is left to the app.
     client.on?.(errorMonitor, fail)
     client.on?.('node-error', fail)
     client.on?.('ready', () => {
       this.#lastError = undefined
-      this.#go()
+      if (this.#isProven) this.#go()
+      else this.#prove()
+    })
+  }
+
+  /** Whether a command may be sent now. */
+  get isReady(): boolean {
+    const isSilent = this.#owed.size > 0 && elapsed() - this.#heardAt > silence
+    return this.#client.isReady !== false && this.#isProven && !isSilent
+  }
+
+  ask<T>(send: () => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      if (this.#owed.size === 0) this.#heardAt = elapsed()
+      this.#owed.add(reject)
+      const hear = () => {
+        this.#owed.delete(reject)
+        this.#heardAt = elapsed()
+        if (this.#waiting.size > 0 && this.isReady) this.#go()
+      }
+      send().then(
+        answer => {
+          hear()
+          resolve(answer)
+        },
+        error => {
+          hear()
+          reject(error)
+        },
+      )
     })
   }
 
@@ -94,20 +128,38 @@ class Connection {
     for (const go of this.#waiting) go()
   }
 
-  /** Whether the server has owed answers for too long. */
-  get isSilent(): boolean {
-    return this.#owed > 0 && elapsed() - this.#heardAt > silence
+  /**
+   * The connection is lost. Version 5 keeps commands that it sends at this moment, and gives them answers of the next
+   * connection, so nothing that it answers from now on is believed.
+   */
+  #lose(error: Error): void {
+    this.#isProven = false
+    for (const reject of this.#owed) reject(error)
+    this.#owed.clear()
   }
 
-  watch<T>(answer: Promise<T>): Promise<T> {
-    if (this.#owed++ === 0) this.#heardAt = elapsed()
-    const hear = () => {
-      if (this.#owed > 0) this.#owed--
-      this.#heardAt = elapsed()
-      if (this.#client.isReady !== false) this.#go()
+  /**
+   * Ask for a word that nobody else asks for. If another answer comes, or none, all answers of this connection would go to the
+   * wrong commands, and one user would get the session of another: the server is asked to end it.
+   */
+  #prove(): void {
+    const client = this.#client as NodeRedisClient
+    const word = randomUUID()
+    let isOver = false
+    const timer = setTimeout(() => end(undefined), silence)
+    const end = (answer: unknown) => {
+      if (isOver) return
+      isOver = true
+      clearTimeout(timer)
+      if (client.isReady === false) return
+      if (answer === word) {
+        this.#isProven = true
+        this.#go()
+      } else client.sendCommand(['QUIT']).catch(() => {})
     }
-    answer.then(hear, hear)
-    return answer
+    // A server that refuses this refuses the calls that follow, and they tell why.
+    const refused = (error: unknown) => end(/SETINFO/.test(Object(error).message) ? error : word)
+    this.ask(() => client.sendCommand(['EVAL', 'return ARGV[1]', '0', word], strings)).then(end, refused)
   }
 
   get lastError(): Error | undefined {
@@ -128,7 +180,7 @@ class Connection {
       const giveUp = () => {
         this.#waiting.delete(go)
         // An answer that never comes must not hold back commands for ever.
-        this.#owed = 0
+        this.#heardAt = elapsed()
         reject(this.#lastError ?? new Error('Connection timeout'))
       }
       const timer = setTimeout(giveUp, waitTime)

@@ -86,6 +86,41 @@ if (server) {
   }
 }
 
+test('when connections are lost beside commands of the app, no call gets the answer of another', async t => {
+  const proxy = await faultProxy({ target: server as NonNullable<typeof server> })
+  for (const { createClient } of Object.values(drivers)) {
+    const client = createClient({ url: proxy.through(url) }).on('error', ignore)
+    await client.connect()
+    const store = redisStore({ client, prefix: `${newWorld()}:` })
+    const records = Array.from({ length: 20 }, () => ({ key: newKey(), record: newRecord() }))
+    for (const { key, record } of records) t.true(await store.write(key, record, null))
+    let isOver = false
+    const wrong: unknown[] = []
+    const visitors = records.map(async ({ key, record }) => {
+      for (; !isOver; await sleep(Math.random() * 5)) {
+        const read = await store.read(key).catch(() => record)
+        if (read?.version !== record.version) wrong.push(read)
+        const won = await store.write(key, { ...record, version: 'other' }, 'another').catch(() => false)
+        if (won) wrong.push(won)
+      }
+    })
+    const app = Array.from({ length: 5 }, async () => {
+      // What version 5 keeps at a loss may never be answered.
+      for (; !isOver; await sleep(Math.random() * 5))
+        await Promise.race([client.get('app').catch(ignore), sleep(1_000)])
+    })
+    for (let n = 0; n < 12; n++) {
+      await sleep(400)
+      proxy.disconnect()
+    }
+    isOver = true
+    await Promise.all([...visitors, ...app])
+    t.deepEqual(wrong, [])
+    client.destroy()
+  }
+  await proxy.close()
+})
+
 test('a server that forgets its scripts, and one that became a replica and a master again, on every client', async t => {
   for (const [kind, openClient] of Object.entries(clientKinds)) {
     const { client, end } = await openClient(url)
