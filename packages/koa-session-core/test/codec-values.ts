@@ -1,6 +1,7 @@
 import { types } from 'node:util'
 import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
+import { codePoint } from './code-points.js'
 
 const numbers = new WeakMap<object, number>()
 let lastNumber = 0
@@ -45,7 +46,7 @@ function inside(value: object, seen: Map<object, number>): string {
   return Array.isArray(value) ? 'array' : Object.prototype.toString.call(value)
 }
 
-const text = fc.string({ unit: 'binary' })
+const text = fc.string({ unit: codePoint })
 const lone = fc.constantFrom('\ud800', '\udfff', '\0', '~', '\u2028', '</script>', '')
 const keys = fc.oneof(
   text,
