@@ -31,12 +31,14 @@ export function nodeRedisCommands(client: NodeRedis): Commands {
     return connection.isReady ? ask() : connection.ready().then(ask)
   }
 
+  const sendOwn = (words: string[]) => send(words).then(own)
+
   return {
     call(command, ...args) {
       const words = wordsOf(command, args)
-      return send(words).catch(error => {
+      return sendOwn(words).catch(error => {
         // Every command may be run twice. ioredis does this by itself.
-        if (isLost(error)) return send(words)
+        if (isLost(error)) return sendOwn(words)
         throw error
       })
     },
@@ -66,7 +68,13 @@ const isCluster = (client: NodeRedis): client is NodeRedisCluster => 'nodeClient
 const keyIn = (words: readonly string[]): string | undefined => words[words[0]?.startsWith('eval') ? 3 : 1]
 
 const isLost = (error: unknown): boolean =>
-  /^(Socket (closed|timeout)|(read|write) (ECONNRESET|EPIPE|ETIMEDOUT))/.test(Object(error).message)
+  /^(Socket (closed|timeout)|(read|write) (ECONNRESET|EPIPE|ETIMEDOUT)|ERR .*\bSETINFO\b)/i.test(Object(error).message)
+
+/** In a pool version 5 may give a lost command the answer of the greeting on the next connection. No command of the store gets OK. */
+function own(answer: unknown): unknown {
+  if (answer === 'OK') throw new Error('Socket closed')
+  return answer
+}
 
 /** The news of a client's connection. The driver tells only its listeners why there is none. */
 class Connection {
