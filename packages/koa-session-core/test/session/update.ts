@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
-import test from 'ava'
-import { type Bag, type Ctx, type Handler, site } from './support/app.js'
-import { get, overtaken, type SignedIn, signedIn } from './support/signed-in.js'
+import { type Bag, type Ctx, type Handler, site } from '../support/app.js'
+import { get, overtaken, type SignedIn, signedIn } from '../support/signed-in.js'
+import { test } from '../support/test.js'
 
 async function failure(run: () => Promise<unknown>): Promise<unknown> {
   try {

@@ -1,6 +1,7 @@
 import { Browser, type Handler, Site } from '@koa-session/behaviour'
-import test, { type ExecutionContext } from 'ava'
+import type { ExecutionContext } from 'ava'
 import { memoryStore } from 'koa-session-core'
+import { test } from '../support/test.js'
 
 type Loses = (nth: number, meanwhile: () => Promise<unknown>) => void
 

@@ -1,12 +1,13 @@
 import { setTimeout, setTimeout as sleep } from 'node:timers/promises'
 import { type Around, Browser, type Handler, Site } from '@koa-session/behaviour'
-import test, { type ExecutionContext } from 'ava'
+import type { ExecutionContext } from 'ava'
 import Koa, { type Middleware } from 'koa'
 import { isSessionError, memoryStore, type SessionRecord, type StoreCall, session } from 'koa-session-core'
 import { throwIfAborted, untilAborted } from 'koa-session-core/store'
 import request from 'supertest'
-import { type Fault, type FaultyStore, faultyStore } from './support/faulty-store.js'
-import { codes } from './support/start.js'
+import { type Fault, type FaultyStore, faultyStore } from '../support/faulty-store.js'
+import { codes } from '../support/start.js'
+import { test } from '../support/test.js'
 
 const storeTimeout = 300
 

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
 import { setTimeout } from 'node:timers/promises'
 import { type Handler, watched } from '@koa-session/behaviour'
-import test from 'ava'
 import { memoryStore, type SessionRecord, type Store } from 'koa-session-core'
-import { begun, codes, start } from './support/start.js'
+import { begun, codes, start } from '../support/start.js'
+import { test } from '../support/test.js'
 
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
 const id = 'A'.repeat(43)

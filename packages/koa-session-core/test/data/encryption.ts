@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import ava from 'ava'
 import { isSessionError, memoryStore, type SessionOptions, type SessionRecord, type Store } from 'koa-session-core'
-import { type Handler, site } from './support/app.js'
+import { type Handler, site } from '../support/app.js'
 
 // One after the other: making a key of a passphrase keeps the thread, and with it every other test, busy for long.
 const test = ava.serial

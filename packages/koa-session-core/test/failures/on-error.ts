@@ -4,10 +4,11 @@ import { setTimeout } from 'node:timers/promises'
 import { inspect } from 'node:util'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import test, { type ExecutionContext } from 'ava'
+import type { ExecutionContext } from 'ava'
 import Koa, { type Context } from 'koa'
 import { memoryStore, type SessionOptions, type Sessions, type SweepableStore, session } from 'koa-session-core'
-import { Koa2, site } from './support/app.js'
+import { Koa2, site } from '../support/app.js'
+import { test } from '../support/test.js'
 
 const canary = 'hunter2'
 const subject = (data: object) => (data as { user?: string }).user

@@ -1,6 +1,6 @@
 import { inspect } from 'node:util'
 import { patient } from '@koa-session/behaviour/patience'
-import test, { type ExecutionContext } from 'ava'
+import type { ExecutionContext } from 'ava'
 import fc from 'fast-check'
 import {
   isSessionError,
@@ -12,8 +12,9 @@ import {
   type Store,
   session,
 } from 'koa-session-core'
-import { reasonOf } from '../dist/reason.js'
-import { type Handler, type Operation, site, watched } from './support/app.js'
+import { reasonOf } from '../../dist/reason.js'
+import { type Handler, type Operation, site, watched } from '../support/app.js'
+import { test } from '../support/test.js'
 
 const statuses: Record<SessionErrorCode, number> = {
   ERR_SESSION_STORE: 503,
@@ -41,8 +42,8 @@ test('a SessionError has a stable code, the status of its code, and expose is fa
 })
 
 test('isSessionError survives two installed copies', async t => {
-  const path = '../dist/errors.js?a-second-copy'
-  const second = (await import(path)) as typeof import('../src/errors.js')
+  const path = '../../dist/errors.js?a-second-copy'
+  const second = (await import(path)) as typeof import('../../src/errors.js')
   t.not(second.SessionError, SessionError)
   const foreign = new second.SessionError('ERR_SESSION_CONFLICT', 'theirs')
   t.false(foreign instanceof SessionError)
@@ -204,31 +205,34 @@ test('a commit that keeps losing is ERR_SESSION_CONFLICT when storeTimeout has p
   t.is((await one.get('/')).status, 204)
 })
 
-test('a commit that lost is ERR_SESSION_CONFLICT although the process was busy until storeTimeout had passed', async t => {
-  const inner = memoryStore()
-  let reads = 0
-  const store: Store = {
-    ...inner,
-    async read(key, call) {
-      const record = await inner.read(key, call)
-      if (++reads < 3 || !record) return record
-      const end = performance.now() + 300
-      while (performance.now() < end);
-      return { ...record, version: 'other' }
-    },
-    write: async (key, record, expected, call) => reads === 0 && inner.write(key, record, expected, call),
-  }
-  const { client, errors } = await site(t, ctx => void (ctx.session.n = Math.random()), { store, storeTimeout: 250 })
-  const one = client()
-  await one.get('/')
-  reads = 1
-  t.is((await one.get('/')).status, 503)
-  t.is(reads, 3)
-  t.deepEqual(
-    errors.map(({ code }) => code),
-    ['ERR_SESSION_CONFLICT'],
-  )
-})
+test.serial(
+  'a commit that lost is ERR_SESSION_CONFLICT although the process was busy until storeTimeout had passed',
+  async t => {
+    const inner = memoryStore()
+    let reads = 0
+    const store: Store = {
+      ...inner,
+      async read(key, call) {
+        const record = await inner.read(key, call)
+        if (++reads < 3 || !record) return record
+        const end = performance.now() + 300
+        while (performance.now() < end);
+        return { ...record, version: 'other' }
+      },
+      write: async (key, record, expected, call) => reads === 0 && inner.write(key, record, expected, call),
+    }
+    const { client, errors } = await site(t, ctx => void (ctx.session.n = Math.random()), { store, storeTimeout: 250 })
+    const one = client()
+    await one.get('/')
+    reads = 1
+    t.is((await one.get('/')).status, 503)
+    t.is(reads, 3)
+    t.deepEqual(
+      errors.map(({ code }) => code),
+      ['ERR_SESSION_CONFLICT'],
+    )
+  },
+)
 
 test('a stored record that cannot be understood is ERR_SESSION_DECODE to onError, not to the user', async t => {
   const inner = memoryStore()

@@ -1,10 +1,11 @@
 import { once } from 'node:events'
 import http from 'node:http'
 import { setTimeout } from 'node:timers/promises'
-import test, { type ExecutionContext } from 'ava'
+import type { ExecutionContext } from 'ava'
 import { type Adopted, memoryStore, type SessionOptions, type Store, session } from 'koa-session-core'
-import { type Ctx, gate, site, watched } from './support/app.js'
-import { client as browserAt } from './support/client.js'
+import { type Ctx, gate, site, watched } from '../support/app.js'
+import { client as browserAt } from '../support/client.js'
+import { test } from '../support/test.js'
 
 const later = new Date(Date.now() + 86_400_000)
 

@@ -2,8 +2,8 @@ import { get, type IncomingMessage } from 'node:http'
 import ava from 'ava'
 import Koa from 'koa'
 import { type CookieOptions, memoryStore, type SessionOptions, session } from 'koa-session-core'
-import { type Handler, Koa2, site } from './support/app.js'
-import { inEnvironment, listenToWarnings } from './support/warnings.js'
+import { type Handler, Koa2, site } from '../support/app.js'
+import { inEnvironment, listenToWarnings } from '../support/warnings.js'
 
 // Warnings and NODE_ENV belong to the process.
 const test = ava.serial

@@ -2,11 +2,11 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { inspect } from 'node:util'
-import test from 'ava'
 import type { Middleware } from 'koa'
 import type { SessionOptions } from 'koa-session-core'
-import { type Ctx, gate, type Handler } from './support/app.js'
-import { type Answer, platforms, serve } from './support/serve.js'
+import { type Ctx, gate, type Handler } from '../support/app.js'
+import { type Answer, platforms, serve } from '../support/serve.js'
+import { test } from '../support/test.js'
 
 const HTTP1 = platforms['Koa 3, HTTP/1'] as (typeof platforms)[string]
 const ours = ({ cookies }: Answer): string[] => cookies.filter(line => line.startsWith('sid='))

@@ -3,9 +3,10 @@ import { request } from 'node:http'
 import { Readable } from 'node:stream'
 import { setTimeout } from 'node:timers/promises'
 import { type Answer, gate, type Handler } from '@koa-session/behaviour'
-import test, { type ExecutionContext } from 'ava'
+import type { ExecutionContext } from 'ava'
 import { memoryStore } from 'koa-session-core'
-import { begun, codes, start } from './support/start.js'
+import { begun, codes, start } from '../support/start.js'
+import { test } from '../support/test.js'
 
 const write: Handler = ({ session }) => {
   session.n = 1

@@ -1,10 +1,11 @@
 import { setTimeout } from 'node:timers/promises'
 import { Browser, type Handler, Site } from '@koa-session/behaviour'
 import { patient, stopwatch } from '@koa-session/behaviour/patience'
-import test, { type ExecutionContext } from 'ava'
+import type { ExecutionContext } from 'ava'
 import { memoryStore, type Store } from 'koa-session-core'
-import { faultyStore } from './support/faulty-store.js'
-import { begun, codes } from './support/start.js'
+import { faultyStore } from '../support/faulty-store.js'
+import { begun, codes } from '../support/start.js'
+import { test } from '../support/test.js'
 
 const fifty = Array.from({ length: 50 }, (_, n) => n)
 

@@ -1,8 +1,8 @@
 import { setImmediate, setTimeout } from 'node:timers/promises'
 import { patient, stopwatch } from '@koa-session/behaviour/patience'
-import test from 'ava'
-import { type Bag, gate, type Handler } from './support/app.js'
-import { failOnce, overtaken, signedIn } from './support/signed-in.js'
+import { type Bag, gate, type Handler } from '../support/app.js'
+import { failOnce, overtaken, signedIn } from '../support/signed-in.js'
+import { test } from '../support/test.js'
 
 test('save commits now', async t => {
   const { browser } = await signedIn(t, {

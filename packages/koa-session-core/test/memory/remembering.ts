@@ -1,7 +1,7 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import test from 'ava'
-import { remembering } from '../dist/remembering.js'
+import { remembering } from '../../dist/remembering.js'
 
 function counted(most?: number) {
   const asked: string[] = []

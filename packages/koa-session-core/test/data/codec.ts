@@ -2,8 +2,8 @@ import { isDeepStrictEqual } from 'node:util'
 import test from 'ava'
 import fc from 'fast-check'
 import { isSessionError, jsonCodec } from 'koa-session-core'
-import { anyValue, mixed, plainValue, portrait, richValue } from './codec-values.js'
-import { runs } from './support/runs.js'
+import { anyValue, mixed, plainValue, portrait, richValue } from '../codec-values.js'
+import { runs } from '../support/runs.js'
 
 const codec = jsonCodec()
 const same = Object.freeze({ city: 'Wien' })

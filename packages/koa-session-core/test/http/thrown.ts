@@ -1,8 +1,8 @@
 import { type Answer, type Browser, gate, type Handler } from '@koa-session/behaviour'
-import test from 'ava'
 import type { Middleware } from 'koa'
 import { memoryStore, type Store } from 'koa-session-core'
-import { begun, codes, start } from './support/start.js'
+import { begun, codes, start } from '../support/start.js'
+import { test } from '../support/test.js'
 
 const idOf = ({ cookies }: Answer): string | undefined => /^sid=([\w-]{43});/m.exec(cookies.join('\n'))?.[1]
 

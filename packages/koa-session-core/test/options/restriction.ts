@@ -1,9 +1,9 @@
 import { type Handler as Act, type Asking, exchange } from '@koa-session/behaviour'
 import ava from 'ava'
 import { headerTransport, memoryStore, type SessionOptions } from 'koa-session-core'
-import { type Handler, site, watched } from './support/app.js'
-import { raw } from './support/raw.js'
-import { codes, start } from './support/start.js'
+import { type Handler, site, watched } from '../support/app.js'
+import { raw } from '../support/raw.js'
+import { codes, start } from '../support/start.js'
 
 // One after the other: what is said once per process is said to one test.
 const test = ava.serial

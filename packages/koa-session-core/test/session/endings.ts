@@ -1,7 +1,7 @@
-import test from 'ava'
 import { memoryStore } from 'koa-session-core'
-import { type Handler, site, watched } from './support/app.js'
-import { get, set, signedIn } from './support/signed-in.js'
+import { type Handler, site, watched } from '../support/app.js'
+import { get, set, signedIn } from '../support/signed-in.js'
+import { test } from '../support/test.js'
 
 test('rotateId gives a new id, same data, same object; when it resolves the new one is stored and the old one dead', async t => {
   const { browser, id, inner } = await signedIn(t, {

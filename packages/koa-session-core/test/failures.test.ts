@@ -1,0 +1,3 @@
+import './failures/errors.js'
+import './failures/store-failure.js'
+import './failures/on-error.js'

@@ -1,0 +1,4 @@
+import './http/request.js'
+import './http/response.js'
+import './http/response-headers.js'
+import './http/thrown.js'

@@ -1,0 +1,2 @@
+import './memory/store.js'
+import './memory/remembering.js'
