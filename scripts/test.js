@@ -12,6 +12,7 @@ const env = {
   ...process.env,
   // Some tools print colours without a terminal.
   ...(!process.stdout.isTTY && { NO_COLOR: '1' }),
+  COMPILED: '1',
   PACKED: packed,
   PATH: join(root, 'node_modules', '.bin') + delimiter + process.env.PATH,
 }
