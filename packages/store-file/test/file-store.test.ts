@@ -1,8 +1,9 @@
-import { chmod, mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { formsFound } from '@koa-session/behaviour/encodings'
 import test from 'ava'
-import type { SessionRecord, StoreCall } from 'koa-session-core'
+import { isSessionError, type SessionData, type SessionRecord, type StoreCall, session } from 'koa-session-core'
 import { fileStore } from 'koa-session-store-file'
 
 const root = await mkdtemp(join(tmpdir(), 'koa-session-file-'))
@@ -172,4 +173,38 @@ test('records of every size come back whole, also those that end where a read of
       t.is((await store.read(own))?.data.length, size)
     }),
   )
+})
+
+test('the reason of a failure is named, with the path and without the key', async t => {
+  const file = join(root, 'a-file')
+  await writeFile(file, '')
+  const sessions = session({ store: fileStore({ directory: file }) })
+  const error = await t.throwsAsync(sessions.create({}))
+  t.true(isSessionError(error) && error.code === 'ERR_SESSION_STORE')
+  t.regex(error?.message ?? '', /^store file: write failed: (ENOTDIR|EEXIST): [a-z ]+, \w+ '/)
+  t.true(error?.message.includes(file))
+  t.notRegex(`${error?.message} ${error?.cause}`, /[0-9a-f]{16}/)
+})
+
+test('a dump of the directory, file names included, contains neither an id nor a subject', async t => {
+  const directory = join(root, 'dumped')
+  const sessions = session({
+    store: fileStore({ directory }),
+    subject: data => (data as { user?: string }).user,
+    // The data hold the subject as well.
+    encryptionKeys: [new Uint8Array(32).fill(1)],
+  })
+  const user = 'ada@example.com'
+  const signedIn = [0, 1, 2].map(n => sessions.create({ user, n } as SessionData))
+  const ids = (await Promise.all(signedIn)).map(({ id }) => id)
+
+  const entries = await readdir(directory, { recursive: true, withFileTypes: true })
+  const dump: Buffer[] = []
+  for (const entry of entries) {
+    dump.push(Buffer.from(`${entry.name}\n`))
+    if (entry.isFile()) dump.push(await readFile(join(entry.parentPath, entry.name)))
+  }
+  t.true(entries.filter(entry => entry.isFile()).length >= 3)
+  for (const secret of [...ids, user]) t.deepEqual(formsFound(Buffer.concat(dump), secret), [])
+  await sessions.close()
 })
