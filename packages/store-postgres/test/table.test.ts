@@ -156,3 +156,45 @@ test('a pool may read bigint in its own way', async t => {
     await own.end()
   }
 })
+
+/** Its columns, its indexes and its rows. */
+async function allOf(table: string): Promise<unknown[]> {
+  const columns = 'SELECT column_name, data_type FROM information_schema.columns WHERE table_name = $1 ORDER BY 1'
+  const indexes = 'SELECT indexdef FROM pg_indexes WHERE tablename = $1 ORDER BY 1'
+  const rows = [await pool.query(columns, [table]), await pool.query(indexes, [table])]
+  return [...rows, await pool.query(`SELECT * FROM ${table}`)].map(result => result.rows)
+}
+
+/** Rows of another program in its table `sessions`; all look expired. */
+const foreign: Record<string, [columns: string, values: string]> = {
+  'of tokens': ['id int primary key, token varchar(64), user_id int', "1, 'token', 7"],
+  'with an expires_at in seconds': ['key varchar(64) primary key, value varchar(64), expires_at bigint', "'a', 'b', 1"],
+  'with all columns but one': [
+    'key varchar(64) primary key, data varchar(64), expires_at bigint, seen_at bigint, subject varchar(64)',
+    "'a', 'b', 1, 1, null",
+  ],
+  'with all columns, of other types': [
+    'key varchar(64) primary key, data jsonb, expires_at timestamp, seen_at timestamp, version text, subject text',
+    "'a', '{}', now() - interval '1 day', now(), 'a', null",
+  ],
+}
+
+for (const [what, [columns, values]] of Object.entries(foreign)) {
+  test(`a table ${what} is another program's: every call that could change or show it says so, and it stays as it is`, async t => {
+    const table = newName()
+    await pool.query(`CREATE TABLE ${table} (${columns})`)
+    await pool.query(`INSERT INTO ${table} VALUES (${values})`)
+    const before = await allOf(table)
+    const store = postgresStore({ pool, table })
+    const message = /columns of a session .*, so it belongs to another program: set the option table to another name/
+    await t.throwsAsync(store.read(newKey()), { message })
+    await t.throwsAsync(store.write(newKey(), newRecord(), null), { message })
+    await t.throwsAsync(store.write(newKey(), newRecord(), 'expected'), { message })
+    await t.throwsAsync(store.sweep(), { message })
+    await t.throwsAsync(store.keys()[Symbol.asyncIterator]().next(), { message })
+    await t.throwsAsync(store.keys({ subject: newKey() })[Symbol.asyncIterator]().next(), { message })
+    await store.touch(newKey(), { seenAt: 1, expiresAt: Date.now() + 1_000 }, 'a').catch(() => {})
+    await store.destroy(newKey()).catch(() => {})
+    t.deepEqual(await allOf(table), before)
+  })
+}
