@@ -1,3 +1,7 @@
+import { once } from 'node:events'
+import { type IncomingMessage, request } from 'node:http'
+import { text } from 'node:stream/consumers'
+
 export interface Shown {
   readonly status: number
   /** The `Set-Cookie` headers as they came. */
@@ -29,16 +33,17 @@ export class Visitor {
 
   async #send(method: string, url: string): Promise<Shown> {
     const cookie = [...this.jar].map(([name, value]) => `${name}=${value}`).join('; ')
-    const headers = { ...(cookie && { cookie }), connection: 'close' }
-    const response = await fetch(url, { method, headers, redirect: 'manual' })
-    const cookies = response.headers.getSetCookie()
+    const asking = request(url, { method, headers: cookie ? { cookie } : {}, agent: false }).end()
+    const [response] = (await once(asking, 'response')) as [IncomingMessage]
+    const body = await text(response)
+    const cookies = response.headers['set-cookie'] ?? []
     for (const line of cookies) {
       const [, name = '', value = ''] = /^([^=]+)=([^;]*)/.exec(line) ?? []
       const [, expires] = /; *expires=([^;]*)/i.exec(line) ?? []
       if (expires && Date.parse(expires) <= Date.now()) this.jar.delete(name)
       else this.jar.set(name, value)
     }
-    const isJson = response.headers.get('content-type')?.startsWith('application/json')
-    return { status: response.status, cookies, value: isJson ? await response.json() : await response.text() }
+    const isJson = response.headers['content-type']?.startsWith('application/json')
+    return { status: Number(response.statusCode), cookies, value: isJson ? JSON.parse(body) : body }
   }
 }
