@@ -200,14 +200,14 @@ export const anyValue = fc.oneof(
     withSet: true,
     withSparseArray: true,
     withTypedArray: true,
-    withUnicodeString: true,
+    stringUnit: codePoint,
   } as fc.ObjectConstraints),
   odd,
 )
 
 /** JSON data as an app would have it. */
 export const plainValue = fc
-  .jsonValue({ stringUnit: 'binary' })
+  .jsonValue({ stringUnit: codePoint })
   .map(value => JSON.parse(JSON.stringify(value)) as unknown)
 
 const realm = runInNewContext('globalThis')
