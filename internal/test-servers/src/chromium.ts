@@ -15,7 +15,8 @@ export interface Chromium {
   readonly label: string
 }
 
-const programs = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable']
+/** The one without windows needs two thirds of the computing. */
+const programs = ['chromium-headless-shell', 'chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable']
 
 async function onThisMachine(): Promise<Chromium | undefined> {
   for (const name of programs) {
@@ -28,7 +29,9 @@ async function onThisMachine(): Promise<Chromium | undefined> {
   return undefined
 }
 
-const recipe: Installable = { packages: async () => (findProgram(...programs) ? [] : ['chromium']) }
+const recipe: Installable = {
+  packages: async () => (findProgram(...programs) ? [] : ['chromium-headless-shell|chromium']),
+}
 
 /** Finds or installs it. */
 export async function obtainChromium(): Promise<Chromium> {

@@ -40,7 +40,7 @@ export interface Launch {
 
 /** Something that the system's packages bring. */
 export interface Installable {
-  /** The Debian packages that are missing. */
+  /** The Debian packages that are missing. Of `one|other` the first that this release has. */
   packages(): Promise<readonly string[]>
 }
 

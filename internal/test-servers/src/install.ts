@@ -17,10 +17,13 @@ if [ ! -e $policy ]; then
 fi
 get="apt-get -q -y -o DPkg::Lock::Timeout=300"
 $get update || exit
-for name; do
-  # Older releases have the version in the name.
-  apt-cache show "$name" > /dev/null 2>&1 ||
-    name=$(apt-cache --names-only search "^$name-[0-9.]+$" | cut -d ' ' -f 1 | sort -V | tail -n 1)
+for names; do
+  for name in $(echo "$names" | tr '|' ' '); do
+    # Older releases have the version in the name.
+    apt-cache show "$name" > /dev/null 2>&1 ||
+      name=$(apt-cache --names-only search "^$name-[0-9.]+$" | cut -d ' ' -f 1 | sort -V | tail -n 1)
+    [ -z "$name" ] || break
+  done
   chosen="$chosen $name"
 done
 $get install --no-install-recommends $chosen
@@ -44,12 +47,13 @@ export async function installPackages(wanted: readonly Installable[]): Promise<v
   await withLock('apt', async () => {
     const names = await missing()
     if (names.length === 0) return
-    process.stderr.write(`test servers: installing ${names.join(', ')}\n`)
+    const said = names.join(', ').replaceAll('|', ' or ')
+    process.stderr.write(`test servers: installing ${said}\n`)
     const before = await openStandardPorts()
     const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', NEEDRESTART_SUSPEND: '1' }
     await run('sh', ['-c', script, 'sh', ...names], { env, log: join(cacheFolder, 'apt.log') })
     const started = (await openStandardPorts()).filter(port => !before.includes(port))
-    if (started.length > 0) throw new Error(`installing ${names.join(', ')} started a service on ${started.join(', ')}`)
+    if (started.length > 0) throw new Error(`installing ${said} started a service on ${started.join(', ')}`)
   })
 }
 
