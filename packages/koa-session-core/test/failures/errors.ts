@@ -215,13 +215,13 @@ test.serial(
       async read(key, call) {
         const record = await inner.read(key, call)
         if (++reads < 3 || !record) return record
-        const end = performance.now() + 300
+        const end = performance.now() + 650
         while (performance.now() < end);
         return { ...record, version: 'other' }
       },
       write: async (key, record, expected, call) => reads === 0 && inner.write(key, record, expected, call),
     }
-    const { client, errors } = await site(t, ctx => void (ctx.session.n = Math.random()), { store, storeTimeout: 250 })
+    const { client, errors } = await site(t, ctx => void (ctx.session.n = Math.random()), { store, storeTimeout: 600 })
     const one = client()
     await one.get('/')
     reads = 1
