@@ -36,6 +36,8 @@ const longest = [
   'store-file/build/contract',
   'store-file/build/behaviour',
   'store-redis/build/index',
+  'store-redis/build/node-redis',
+  'test-servers/build/groups',
   'test-servers/build/main',
   'readme/build/migrating',
   'store-redis/build/faults',

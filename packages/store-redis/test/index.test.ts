@@ -208,7 +208,9 @@ const thousandMembers = `
   end
   redis.call('ZADD', KEYS[1], unpack(members))`
 
-test('list and revokeAll find the session among 400,000 members without one, in time', async t => {
+const thousands = isFull ? 400 : 100
+
+test(`list and revokeAll find the session among ${thousands},000 members without one, in time`, async t => {
   let commands = 0
   const { store, client, prefix } = stage(t, call => (command, ...args) => {
     commands++
@@ -219,14 +221,14 @@ test('list and revokeAll find the session among 400,000 members without one, in 
   const [index = ''] = await client.keys(`${prefix}subject:*`)
   const until = Date.now() + 60 * 24 * hour
   // The server makes them up, which is much faster.
-  for (let n = 0; n < 400; n++) await client.eval(thousandMembers, 1, index, n, until)
+  for (let n = 0; n < thousands; n++) await client.eval(thousandMembers, 1, index, n, until)
   const found = []
   const [before, start] = [commands, performance.now()]
   for await (const each of sessions.list('ann')) found.push(each.key)
   t.log(`${Math.round(performance.now() - start)} ms`)
   t.deepEqual(found, [key])
   // Two for 1,000 members, and one for each of the 1,000 around a live one.
-  t.true(commands - before < 2_500, `${commands - before} commands`)
+  t.true(commands - before < 2 * thousands + 1_700, `${commands - before} commands`)
   t.is(await sessions.revokeAll('ann'), 1)
   t.is(await store.read(key), undefined)
 })
